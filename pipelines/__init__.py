@@ -1,0 +1,1 @@
+"""What happens to a retailer's records, stage by stage, without Dagster: frames in, frames out."""

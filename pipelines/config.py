@@ -1,0 +1,185 @@
+"""Configuration: environment and tenant files become typed objects. Nothing is read at import.
+
+``MURMUR_HOME`` (default ``.murmur``) holds lake, landing, vault, control data and local buckets; ``MURMUR_TENANTS``
+(default ``tenants``) holds one folder a tenant. Secrets come only from environment variables that a file names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipelines.errors import UsageError
+from pipelines.storage.lake import Lake
+
+Model = TypeVar("Model", bound=BaseModel)
+
+TENANT_ID = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+
+
+class Strict(BaseModel):
+    """A configuration object that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BucketTarget(Strict):
+    """Where a kind of export goes: a bucket with a prefix, or a whole URL."""
+
+    bucket: str
+    prefix: str = ""
+    url: str | None = Field(default=None, description="file://, s3:// or gs:// root; the local bucket where not given")
+    role_arn: str | None = None
+    external_id_env: str | None = Field(default=None, description="environment variable that holds the external id")
+
+
+class ExportTargets(Strict):
+    """Export destinations of a tenant."""
+
+    s3: BucketTarget | None = None
+    gcs: BucketTarget | None = None
+    promised_by: str = Field(default="04:00", pattern=r"^\d\d:\d\d$", description="local time of the next day")
+
+
+class TenantConfig(Strict):
+    """``tenant.yaml``."""
+
+    id: str
+    timezone: str
+    currency: str = Field(default="GBP", pattern=r"^[A-Z]{3}$")
+    exports: ExportTargets = ExportTargets()
+    schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
+    public_host: str = "murmuration.example"
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by cohort or signal id")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/London")
+        return value
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One tenant at run time: its configuration and where its data lives."""
+
+    config: TenantConfig
+    home: Path
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """Tenant id, the first part of every path and asset key."""
+        return self.config.id
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone whose calendar days are the partitions."""
+        return ZoneInfo(self.config.timezone)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The tenant's Delta tables."""
+        return Lake(self.home / "lake" / self.id)
+
+    @property
+    def landing(self) -> Path:
+        """Batches after the split, ``<entity>/<sha256>.parquet`` with a receipt beside each."""
+        return self.home / "landing" / self.id
+
+    @property
+    def inbox(self) -> Path:
+        """Where files may be dropped, ``<entity>/<file>``."""
+        return self.home / "inbox" / self.id
+
+    @property
+    def vault(self) -> Path:
+        """Encrypted contact details and received bytes; never read by analytics."""
+        return self.home / "vault" / self.id
+
+    @property
+    def state(self) -> Path:
+        """Rebuildable state between days, named by the content of its inputs."""
+        return self.home / "state" / self.id
+
+    def bucket_url(self, kind: Literal["s3", "gcs"]) -> str | None:
+        """Root URL of an export destination without a trailing slash; None when the tenant has none."""
+        target: BucketTarget | None = getattr(self.config.exports, kind)
+        if target is None:
+            return None
+        local = (self.home / "buckets" / kind / target.bucket).absolute().as_uri()
+        root = (target.url or local).rstrip("/")
+        return f"{root}/{target.prefix.strip('/')}" if target.prefix.strip("/") else root
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Home folder and tenant folder of one installation."""
+
+    home: Path
+    tenants: Path
+
+    @classmethod
+    def from_environment(cls, home: str | None = None, tenants: str | None = None) -> Workspace:
+        """Explicit arguments first, then ``MURMUR_HOME`` and ``MURMUR_TENANTS``, then the defaults."""
+        return cls(
+            Path(home or os.environ.get("MURMUR_HOME") or ".murmur").expanduser().absolute(),
+            Path(tenants or os.environ.get("MURMUR_TENANTS") or "tenants").expanduser().absolute(),
+        )
+
+    @property
+    def control_url(self) -> str:
+        """SQLAlchemy URL of the control data; ``MURMUR_CONTROL_URL`` or SQLite under home."""
+        return os.environ.get("MURMUR_CONTROL_URL") or f"sqlite:///{self.home / 'control.db'}"
+
+    def tenant_ids(self) -> list[str]:
+        """Ids of all tenants that have a folder, sorted."""
+        return sorted(path.parent.name for path in self.tenants.glob("*/tenant.yaml"))
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """Load one tenant.
+
+        Raises:
+            UsageError: there is no such tenant, or its file is wrong; the message names file and path.
+        """
+        folder = self.tenants / tenant_id
+        file = folder / "tenant.yaml"
+        if not TENANT_ID.match(tenant_id) or not file.is_file():
+            known = ", ".join(self.tenant_ids()) or "none yet"
+            raise UsageError(
+                f"tenant {tenant_id!r} is not there (tenants: {known}); "
+                f"add it with: murmur tenant add {tenant_id} --timezone ZONE"
+            )
+        config = load_yaml(file, TenantConfig)
+        if config.id != tenant_id:
+            raise UsageError(f"{file}: id: is {config.id!r} but the folder is {tenant_id!r}; make them equal")
+        return Tenant(config, self.home, folder)
+
+
+def load_yaml(file: Path, model: type[Model]) -> Model:
+    """Read a YAML file into a model.
+
+    Raises:
+        UsageError: with the file, the path inside it and what is wrong there.
+    """
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise UsageError(f"{file}{where}: is not YAML: {getattr(error, 'problem', error)}") from None
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in first["loc"]) or "(top)"
+        raise UsageError(f"{file}: {path}: {first['msg']}") from None

@@ -1,0 +1,304 @@
+"""The lake: Delta tables whose partitions are single, sorted, content-named Parquet files.
+
+A partition is replaced whole, in one commit for all days of a run. Its file is named by the sha256 of its bytes, so that
+writing what is there already changes nothing, and the list of active files says which partitions differ between two
+versions. Commits are fenced: the version is pinned when a writer opens, before its inputs are read, and a commit over a
+newer version fails instead of being repeated. What is in a row is decided by ``schemas``; how rows are computed is not here.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pandera.errors
+import polars as pl
+from deltalake import CommitProperties, DeltaTable
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.schema import Field, PrimitiveType
+from deltalake.schema import Schema as DeltaSchema
+from deltalake.transaction import AddAction, RemoveAction
+
+from pipelines.errors import ConflictError, MurmurError, UsageError
+from pipelines.storage.durable import fsync_file
+from pipelines.storage.hashing import file_sha256
+from schemas.contract import Contract
+from schemas.registry import LAKE
+
+ROW_GROUP = 131_072
+_DELTA_TYPES = {
+    "string": "string",
+    "json": "string",
+    "int64": "long",
+    "quantity": "long",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "ratio": "double",
+}
+
+
+class ContractError(MurmurError):
+    """A frame does not satisfy the contract of its table, so nothing was published."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one commit did.
+
+    Attributes:
+        table: table name.
+        version: Delta version after it; unchanged when every partition was equal.
+        rows: rows by day; the key is None for a table without days.
+        changed: days whose file differs from before.
+        equal: days that were computed again and found equal.
+    """
+
+    table: str
+    version: int
+    rows: dict[date | None, int]
+    changed: tuple[date | None, ...]
+    equal: tuple[date | None, ...]
+
+
+@dataclass
+class Writer:
+    """Collects finished partitions of one table for one commit; made by ``Lake.writer``."""
+
+    lake: Lake
+    contract: Contract
+    table: DeltaTable
+    before: dict[date | None, str]
+    _parts: dict[date | None, tuple[str, int, int]] = field(default_factory=dict)
+    commit: Commit | None = None
+
+    def put(self, day: date | None, frame: pl.DataFrame) -> None:
+        """Check, sort and write one partition.
+
+        Args:
+            day: the partition; None for a table without days.
+            frame: the contract's columns in any order, ``date`` optional and overwritten with ``day``.
+
+        Raises:
+            ContractError: columns, types, required values, enums or the primary key are violated.
+        """
+        part = conform(frame, self.contract, day)
+        folder = self.lake.root / self.contract.name
+        place = f"date={day.isoformat()}" if day else "data"
+        stored = part.drop("date") if self.contract.partitioned else part
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        temporary = folder / place / f".{uuid.uuid4().hex}.tmp"
+        try:
+            stored.write_parquet(temporary, compression="snappy", row_group_size=ROW_GROUP, statistics=True)
+            name = f"{place}/{file_sha256(temporary)[:32]}.parquet"
+            size = temporary.stat().st_size
+            fsync_file(temporary)
+            temporary.replace(folder / name)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._parts[day] = (name, part.height, size)
+
+    def _publish(self) -> Commit:
+        changed = [day for day, (name, _, _) in self._parts.items() if self.before.get(day) != name]
+        if changed:
+            self._commit(changed)
+        return Commit(
+            table=self.contract.name,
+            version=self.table.version(),
+            rows={day: rows for day, (_, rows, _) in self._parts.items()},
+            changed=tuple(changed),
+            equal=tuple(day for day in self._parts if day not in set(changed)),
+        )
+
+    def _commit(self, changed: Sequence[date | None]) -> None:
+        actions: list[AddAction | RemoveAction] = []
+        for day in changed:
+            name, rows, size = self._parts[day]
+            values = {"date": day.isoformat()} if day else {}
+            stats = json.dumps({"numRecords": rows})
+            actions.append(AddAction(name, size, values, 0, True, stats))
+        filters = [("date", "in", [day.isoformat() for day in changed if day])] if self.contract.partitioned else None
+        try:
+            self.table.create_write_transaction(
+                actions,
+                "overwrite",
+                delta_schema(self.contract),
+                partition_by=["date"] if self.contract.partitioned else None,
+                partition_filters=filters,
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        except CommitFailedError:
+            raise ConflictError(
+                f"table {self.contract.name}: somebody else published while this run computed; run it again"
+            ) from None
+        self.table.update_incremental()
+
+
+class Lake:
+    """All tables of one tenant under one folder.
+
+    Args:
+        root: ``lake/<tenant>``; made when the first table is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def exists(self, table: str) -> bool:
+        """Whether the table was ever written."""
+        return (self.root / table / "_delta_log").is_dir()
+
+    def tables(self) -> list[str]:
+        """Names of the tables that exist, sorted."""
+        return sorted(name for name in LAKE if self.exists(name))
+
+    def version(self, table: str) -> int | None:
+        """Newest Delta version; None when the table does not exist."""
+        return self._open(table).version() if self.exists(table) else None
+
+    def files(self, table: str) -> dict[date | None, str]:
+        """Active file of each partition, relative to the table; the name changes exactly when the content does."""
+        return _active_files(self._open(table)) if self.exists(table) else {}
+
+    def days(self, table: str) -> list[date]:
+        """Partitions that were published, empty ones included, sorted."""
+        return sorted(day for day in self.files(table) if day is not None)
+
+    def rows(self, table: str) -> dict[date | None, int]:
+        """Number of rows of each partition, from the log alone."""
+        if not self.exists(table):
+            return {}
+        actions = pl.DataFrame(self._open(table).get_add_actions(flatten=True))
+        return {_day_of_path(path): rows for path, rows in actions.select("path", "num_records").iter_rows()}
+
+    def scan(self, table: str, days: Sequence[date] | None = None) -> pl.LazyFrame:
+        """Lazy rows of a table, or of some of its days; empty and typed where nothing was published.
+
+        Args:
+            table: a name of ``schemas.registry.LAKE``.
+            days: partitions to read; all when None.
+        """
+        contract = contract_of(table)
+        active = self.files(table)
+        keep = None if days is None else set(days)
+        wanted = {day: name for day, name in active.items() if keep is None or day in keep}
+        if not wanted:
+            return contract.empty().lazy()
+        paths = [self.root / table / wanted[day] for day in sorted(wanted, key=lambda d: d or date.min)]
+        stored = {c.name: c.dtype for c in contract if not (contract.partitioned and c.name == "date")}
+        frame = pl.scan_parquet(
+            paths,
+            schema=stored,
+            hive_partitioning=contract.partitioned,
+            hive_schema={"date": pl.Date} if contract.partitioned else None,
+            missing_columns="insert",
+            extra_columns="ignore",
+        )
+        return frame.select(contract.names)
+
+    def read(self, table: str, days: Sequence[date] | None = None) -> pl.DataFrame:
+        """``scan`` collected."""
+        return self.scan(table, days).collect()
+
+    @contextmanager
+    def writer(self, table: str) -> Iterator[Writer]:
+        """Open a table for one commit; open it **before** reading inputs, so that an older result cannot win.
+
+        On leaving the block without an error everything that was put is published in one commit, whose outcome is then in
+        ``Writer.commit``. After an error nothing is visible.
+
+        Raises:
+            ConflictError: another run committed to the table in between.
+        """
+        contract = contract_of(table)
+        delta = self._open_or_create(contract)
+        writer = Writer(self, contract, delta, _active_files(delta))
+        yield writer
+        writer.commit = writer._publish()
+
+    def replace(self, table: str, frame: pl.DataFrame) -> Commit:
+        """Replace a table without days."""
+        with self.writer(table) as writer:
+            writer.put(None, frame)
+        assert writer.commit is not None  # noqa: S101
+        return writer.commit
+
+    def _open(self, table: str) -> DeltaTable:
+        contract_of(table)
+        try:
+            return DeltaTable(self.root / table)
+        except TableNotFoundError:
+            raise UsageError(f"table {table} is not in the lake yet; run the pipeline first") from None
+
+    def _open_or_create(self, contract: Contract) -> DeltaTable:
+        path = self.root / contract.name
+        path.mkdir(parents=True, exist_ok=True)
+        if not self.exists(contract.name):
+            DeltaTable.create(
+                path,
+                delta_schema(contract),
+                mode="ignore",
+                partition_by=["date"] if contract.partitioned else None,
+                description=contract.description,
+            )
+        return DeltaTable(path)
+
+
+def contract_of(table: str) -> Contract:
+    """Contract of a lake table.
+
+    Raises:
+        UsageError: there is no table of that name.
+    """
+    if table not in LAKE:
+        raise UsageError(f"there is no table {table!r}; tables: {', '.join(sorted(LAKE))}")
+    return LAKE[table]
+
+
+def conform(frame: pl.DataFrame, contract: Contract, day: date | None) -> pl.DataFrame:
+    """Order columns and rows as the contract says, and check everything that it promises.
+
+    Raises:
+        ContractError: with table, column and rule; never with a value.
+    """
+    if contract.partitioned:
+        frame = frame.with_columns(pl.lit(day, dtype=pl.Date).alias("date"))
+    missing = [name for name in contract.names if name not in frame.columns]
+    extra = [name for name in frame.columns if name not in contract]
+    if missing or extra:
+        raise ContractError(f"table {contract.name}: missing columns {missing}, unexpected columns {extra}")
+    ordered = frame.select(contract.names).sort(list(contract.primary_key), nulls_last=True)
+    try:
+        contract.pandera().validate(ordered, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases.select("column", "check").unique().sort("column", "check").rows()
+        shown = "; ".join(f"{column}: {check}" for column, check in cases[:5])
+        raise ContractError(f"table {contract.name}, day {day}: {shown}") from None
+    key = [pl.col(name).eq_missing(pl.col(name).shift(1)) for name in contract.primary_key]
+    repeated = ordered.select(pl.all_horizontal(key).slice(1).sum()).item() if ordered.height > 1 else 0
+    if repeated:
+        keys = ", ".join(contract.primary_key)
+        raise ContractError(f"table {contract.name}, day {day}: {repeated} rows repeat the primary key ({keys})")
+    return ordered
+
+
+def delta_schema(contract: Contract) -> DeltaSchema:
+    """The Delta schema of a contract."""
+    return DeltaSchema([Field(column.name, PrimitiveType(_DELTA_TYPES[column.kind])) for column in contract])
+
+
+def _active_files(table: DeltaTable) -> dict[date | None, str]:
+    if table.version() == 0:
+        return {}
+    paths = pl.DataFrame(table.get_add_actions(flatten=True))
+    return {_day_of_path(path): path for path in paths["path"]} if paths.height else {}
+
+
+def _day_of_path(path: str) -> date | None:
+    folder = path.split("/", 1)[0]
+    return date.fromisoformat(folder.removeprefix("date=")) if folder.startswith("date=") else None
