@@ -98,7 +98,7 @@ ORDER_LINES = Contract(
 
 VISITOR_ORDERS = Contract(
     name="visitor_orders",
-    description="Orders that end a visitor's cart: reached by an Order Completed, or by the customer linked at that instant.",
+    description="Orders that end a visitor's cart: of an Order Completed, or of the customer linked at that instant.",
     primary_key=("date", "flockr_vid", "order_id"),
     columns=(
         DATE,
@@ -150,7 +150,7 @@ CUSTOMER_DAILY = Contract(
 
 PRODUCT_HOURLY = Contract(
     name="product_hourly",
-    description="Demand for a product in one UTC hour; the last quarter apart, so that 15 minute windows are exact on the hour.",
+    description="Demand for a product in a UTC hour; its last quarter apart, so that 15 minute windows are exact.",
     primary_key=("date", "product_id", "hour"),
     columns=(
         DATE,

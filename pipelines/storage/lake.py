@@ -1,9 +1,9 @@
 """The lake: Delta tables whose partitions are single, sorted, content-named Parquet files.
 
-A partition is replaced whole, in one commit for all days of a run. Its file is named by the sha256 of its bytes, so that
-writing what is there already changes nothing, and the list of active files says which partitions differ between two
-versions. Commits are fenced: the version is pinned when a writer opens, before its inputs are read, and a commit over a
-newer version fails instead of being repeated. What is in a row is decided by ``schemas``; how rows are computed is not here.
+A partition is replaced whole, in one commit for all days of a run. Its file is named by the sha256 of its bytes, so
+that writing what is there already changes nothing, and the list of active files says which partitions differ between
+two versions. Commits are fenced: the version is pinned when a writer opens, before its inputs are read, and a commit
+over a newer version fails instead of being repeated. ``schemas`` decides what is in a row; how it is computed is not here.
 """
 
 from __future__ import annotations
@@ -209,8 +209,8 @@ class Lake:
     def writer(self, table: str) -> Iterator[Writer]:
         """Open a table for one commit; open it **before** reading inputs, so that an older result cannot win.
 
-        On leaving the block without an error everything that was put is published in one commit, whose outcome is then in
-        ``Writer.commit``. After an error nothing is visible.
+        On leaving the block without an error everything that was put is published in one commit, and its outcome is
+        in ``Writer.commit``. After an error nothing is visible.
 
         Raises:
             ConflictError: another run committed to the table in between.

@@ -7,7 +7,7 @@ from schemas.entities.envelope import Entity, Nested
 
 CUSTOMER_EVENTS = Entity(
     name="customer_events",
-    description="One thing a visitor or customer did; names follow the Segment e-commerce specification, unknown names are kept.",
+    description="One thing a visitor or customer did, named as in the Segment e-commerce specification or otherwise.",
     ordered_by="occurred_at",
     partitioned=True,
     columns=(

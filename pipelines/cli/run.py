@@ -1,0 +1,122 @@
+"""``murmur run`` and ``murmur status``: bring tables up to date, and say what is there and what is stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipelines import flow
+from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
+from pipelines.config import Workspace
+from pipelines.freshness import Freshness
+from pipelines.step import Step
+
+
+@click.command()
+@tenant_option
+@click.option("--from", "first", type=DAY, help="Earliest day; the first with data where not given.")
+@click.option("--to", "last", type=DAY, help="Latest day; the last with data where not given.")
+@click.option(
+    "--select", multiple=True, metavar="NAME", help="Step, table or group; may be repeated or comma-separated."
+)
+@click.option("--force", is_flag=True, help="Compute the days even where their inputs are what they were.")
+@json_option
+@click.pass_obj
+def run(
+    workspace: Workspace,
+    tenant_id: str,
+    first: datetime | None,
+    last: datetime | None,
+    select: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Compute what is out of date, from landing to exports."""
+    tenant = workspace.tenant(tenant_id)
+    names = [name for value in select for name in value.split(",") if name]
+    steps = flow.selected(names)
+    with Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=as_json,
+    ) as progress:
+        task = progress.add_task("starting", total=len(steps))
+
+        def told(step: Step, days: Sequence[date]) -> None:
+            span = f" {len(days)} days" if days else ""
+            progress.update(task, description=f"{step.name}{span}", completed=steps.index(step))
+
+        outcomes = flow.run(tenant, _day(first), _day(last), names, force=force, on_step=told)
+        progress.update(task, description="done", completed=len(steps))
+    rows = [row for outcome in outcomes for row in _rows(outcome)]
+    emit(rows, as_json, lambda: _print_outcomes(rows))
+
+
+@click.command()
+@tenant_option
+@json_option
+@click.pass_obj
+def status(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
+    """Show each table: days, rows, and the days whose inputs have changed since."""
+    tenant = workspace.tenant(tenant_id)
+    freshness = Freshness(tenant)
+    available = freshness.available_days()
+    rows = []
+    for step in flow.STEPS:
+        stale = freshness.stale(step, available)
+        for output in step.outputs:
+            counted = tenant.lake.rows(output) if tenant.lake.exists(output) else {}
+            days = sorted(day for day in counted if day)
+            rows.append(
+                {
+                    "stage": step.group,
+                    "table": output,
+                    "first_day": days[0] if days else None,
+                    "last_day": days[-1] if days else None,
+                    "rows": sum(counted.values()),
+                    "stale_days": len(stale),
+                }
+            )
+    columns = ["stage", "table", "first_day", "last_day", "rows", "stale_days"]
+    hint = f"nothing has been received yet: murmur ingest --tenant {tenant_id} --entity ENTITY FILE"
+    if not available:
+        note(hint)
+    emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows]))
+
+
+def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
+    failed = [check.name for check in outcome.checks if not check.passed]
+    if not outcome.commits:
+        return [{"step": outcome.step.name, "table": None, "days": 0, "rows": 0, "changed": 0, "failed_checks": failed}]
+    return [
+        {
+            "step": outcome.step.name,
+            "table": commit.table,
+            "days": len(outcome.days),
+            "rows": sum(commit.rows.values()),
+            "changed": len(commit.changed),
+            "failed_checks": failed,
+        }
+        for commit in outcome.commits.values()
+    ]
+
+
+def _print_outcomes(rows: list[dict[str, Any]]) -> None:
+    columns = ["step", "table", "days", "rows", "changed"]
+    done = [row for row in rows if row["table"]]
+    if done:
+        table(columns, [[row[name] for name in columns] for row in done])
+    else:
+        note("everything is up to date")
+
+
+def _day(value: datetime | None) -> date | None:
+    return value.date() if value else None
