@@ -1,9 +1,9 @@
 """Which days of a step are out of date: a fingerprint of each day's inputs, compared with the one it was made from.
 
-A fingerprint covers the partitions that the day reads, the versions of reference data valid by the end of the day, the
-references that the day still waits for, and the meaning of the step. So a price that changes today leaves old
-days alone, a late row makes its own day stale, and a late product exactly the days that named it. Steps that carry state
-chain the fingerprints, which makes every later day stale as well.
+A fingerprint covers the partitions that the day reads, the versions of reference data valid by its end, the
+references that its rows wait for, and the meaning of the step. So a price that changes today leaves old days alone, a
+late row makes its own day stale, and a late product exactly the days that named it. Steps that carry state chain the
+fingerprints, which makes every later day stale as well.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A partition is replaced whole, in one commit for all days of a run. Its file is named by the sha256 of its bytes, so
 that writing what is there already changes nothing, and the list of active files says which partitions differ between
 two versions. Commits are fenced: the version is pinned when a writer opens, before its inputs are read, and a commit
-over a newer version fails instead of being repeated. ``schemas`` decides what is in a row; how it is computed is not here.
+over a newer version fails instead of being repeated. What is in a row is decided by ``schemas``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,57 @@
+# Every target works on a fresh machine with Python 3.11 and make; the second run is fast.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+export MURMUR_HOME ?= $(CURDIR)/.murmur
+export MURMUR_TENANTS ?= $(CURDIR)/tenants
+export DAGSTER_HOME ?= $(MURMUR_HOME)/dagster
+export DAGSTER_DG_UPDATE_CHECK_ENABLED := 0
+DAYS ?= 30
+VISITORS ?= 4000
+PORT ?= 3000
+
+.PHONY: help setup demo ui test lint format fault bench clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make the virtual environment with the locked dependencies
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Murmuration needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the locked dependencies (about a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## simulate a month, run the whole pipeline through Dagster, receive some webhooks
+	@$(BIN)/python -m assets.demo --days $(DAYS) --visitors $(VISITORS)
+
+ui: setup  ## open Dagster on the demo data, http://127.0.0.1:3000
+	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	@$(BIN)/dagster dev -h 127.0.0.1 -p $(PORT) 2> >(grep -v SupersessionWarning >&2)
+
+test: lint  ## lint, types, imports, then every test
+	@$(BIN)/python -m pytest -n 2
+
+lint: setup  ## ruff, mypy, import-linter
+	@$(BIN)/ruff format --check --quiet . || ($(BIN)/ruff format --diff --quiet . ; false)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo > .lint-imports.log 2>&1 || (cat .lint-imports.log; rm -f .lint-imports.log; false)
+	@rm -f .lint-imports.log
+
+format: setup  ## rewrite the code in the project's format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+fault: setup  ## the long checks: more orders, more crashes
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 -m "nightly or not nightly" tests/properties tests/faults
+
+bench: setup  ## speed, as ratios to a floor measured in the same run
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:  ## remove the demo's data (not the environment)
+	rm -rf .murmur

@@ -1,0 +1,81 @@
+"""What a person sees on an asset's page: schema, row counts, a preview, and numbers plotted over partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from pipelines.config import Tenant
+from pipelines.storage.lake import Commit
+from schemas.contract import Contract
+from schemas.registry import LAKE
+
+_PREVIEW_ROWS = 8
+
+
+def column_schema(contract: Contract) -> dg.TableSchema:
+    """Column names, types and descriptions of a contract."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.kind,
+                description=column.description or None,
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+            )
+            for column in contract
+        ]
+    )
+
+
+def definition_metadata(tenant: Tenant, table: str) -> Mapping[str, Any]:
+    """Metadata that does not change from run to run."""
+    if table not in LAKE:
+        return {}
+    return {
+        "dagster/column_schema": column_schema(LAKE[table]),
+        "dagster/table_name": f"{tenant.id}.{table}",
+        "primary key": ", ".join(LAKE[table].primary_key),
+    }
+
+
+def commit_metadata(commit: Commit, day: date | None) -> dict[str, Any]:
+    """Numbers of one published partition."""
+    rows = commit.rows.get(day, 0)
+    key = "dagster/row_count" if day is None else "dagster/partition_row_count"
+    return {key: rows, "version": commit.version, "changed": int(day in commit.changed)}
+
+
+def day_numbers(tenant: Tenant, table: str, days: list[date]) -> dict[date, dict[str, int]]:
+    """Numbers of each day that are worth a plot: cohort sizes and moves, signal states."""
+    if not days or table not in ("cohort_sizes", "signal_snapshots"):
+        return {}
+    frame = tenant.lake.scan(table, days)
+    if table == "cohort_sizes":
+        melted = frame.unpivot(["size", "entered", "exited"], index=["date", "cohort_id"]).select(
+            "date", pl.format("{} {}", "variable", "cohort_id").alias("name"), "value"
+        )
+    else:
+        counted = frame.filter(pl.col("state").is_not_null()).group_by("date", "signal_id", "state").len("value")
+        melted = counted.select("date", pl.format("{} {}", "signal_id", "state").alias("name"), "value")
+    numbers: dict[date, dict[str, int]] = {}
+    for day, name, value in melted.sort("date", "name").collect().iter_rows():
+        numbers.setdefault(day, {})[name] = int(value)
+    return numbers
+
+
+def preview(tenant: Tenant, table: str, day: date | None) -> dict[str, Any]:
+    """First rows of the newest partition, as a table."""
+    if table not in LAKE:
+        return {}
+    head = tenant.lake.scan(table, None if day is None else [day]).head(_PREVIEW_ROWS).collect()
+    shown = head.select(pl.all().cast(pl.String).str.slice(0, 60))
+    records = [dg.TableRecord({k: v for k, v in row.items() if v is not None}) for row in shown.to_dicts()]
+    if not records:
+        return {"preview": dg.MetadataValue.md("*no rows*")}
+    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in shown.columns])
+    return {"preview": dg.MetadataValue.table(records, schema)}

@@ -1,0 +1,70 @@
+"""A step of the flow as Dagster assets: one op that materialises every table the step publishes."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import dagster as dg
+
+from assets.metadata import commit_metadata, day_numbers, definition_metadata, preview
+from assets.partitions import days_of
+from assets.resources import Murmuration
+from pipelines import flow
+from pipelines.config import Tenant
+from pipelines.step import Step
+from pipelines.storage.lake import Commit
+from schemas.registry import LAKE
+
+#: What is not a lake table is an export; its key says so.
+EXPORT_PREFIX = "export"
+
+
+def key_of(tenant_id: str, output: str) -> dg.AssetKey:
+    """Asset key of a table or export dataset: tenant first, so that tenants fail and are backfilled alone."""
+    return dg.AssetKey([tenant_id, output])
+
+
+def assets_of(step: Step, tenant: Tenant, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The assets of one step for one tenant."""
+    tenant_id = tenant.id
+    specs = [
+        dg.AssetSpec(
+            key_of(tenant_id, output),
+            deps=[key_of(tenant_id, name) for name in step.inputs if name not in step.outputs],
+            description=LAKE[output].description if output in LAKE else step.description,
+            group_name=step.group,
+            kinds=set(step.kinds),
+            code_version=step.code_version,
+            metadata=definition_metadata(tenant, output),
+            owners=[f"team:{tenant_id}"],
+            partitions_def=partitions if step.partitioned else None,
+        )
+        for output in step.outputs
+    ]
+
+    @dg.multi_asset(
+        name=f"{tenant_id.replace('-', '_')}__{step.name}",
+        specs=specs,
+        backfill_policy=dg.BackfillPolicy.single_run() if step.partitioned else None,
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=5),
+    )
+    def materialise(context: dg.AssetExecutionContext, murmuration: Murmuration) -> None:
+        tenant = murmuration.tenant(tenant_id)
+        days = days_of(context) if step.partitioned else []
+        commits = flow.execute(step, tenant, days)
+        for output, commit in commits.items():
+            _report(context, tenant, output, commit, days)
+
+    return materialise
+
+
+def _report(context: dg.AssetExecutionContext, tenant: Tenant, output: str, commit: Commit, days: list[date]) -> None:
+    key = key_of(tenant.id, output)
+    if not days:
+        context.add_asset_metadata({**commit_metadata(commit, None), **preview(tenant, output, None)}, asset_key=key)
+        return
+    numbers = day_numbers(tenant, output, days)
+    for day in days:
+        shown = preview(tenant, output, day) if day == days[-1] else {}
+        metadata = {**commit_metadata(commit, day), **numbers.get(day, {}), **shown}
+        context.add_asset_metadata(metadata, asset_key=key, partition_key=day.isoformat())

@@ -1,0 +1,57 @@
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from pipelines.storage.hashing import identifier, identifiers, logical_sha256, subject_key
+
+FRAME = pl.DataFrame(
+    {
+        "s": ["a", None, "", "é"],
+        "n": [1, None, 0, -5],
+        "b": [True, None, False, True],
+        "d": [date(2025, 1, 1), None, date(2024, 2, 29), date(1, 1, 1)],
+        "t": [
+            datetime(2025, 1, 1, tzinfo=UTC),
+            None,
+            datetime(1970, 1, 1, tzinfo=UTC),
+            datetime(2100, 1, 1, tzinfo=UTC),
+        ],
+    },
+    schema_overrides={"t": pl.Datetime("us", "UTC")},
+)
+
+
+def test_the_hash_does_not_see_chunks():
+    chunked = pl.concat([FRAME.slice(0, 1), FRAME.slice(1, 3)], rechunk=False)
+    assert chunked.n_chunks() == 2
+    assert logical_sha256(chunked) == logical_sha256(FRAME)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        FRAME.reverse(),
+        FRAME.rename({"s": "z"}),
+        FRAME.with_columns(pl.col("n").fill_null(0)),
+        FRAME.with_columns(pl.col("s").fill_null("")),
+        FRAME.with_columns(pl.col("b").fill_null(False)),
+        FRAME.head(3),
+        FRAME.with_columns(s=pl.Series(["", None, "a", "é"])),
+    ],
+)
+def test_the_hash_sees_every_difference(other):
+    assert logical_sha256(other) != logical_sha256(FRAME)
+
+
+def test_identifiers_of_a_column_are_the_identifiers_of_its_values():
+    frame = pl.DataFrame({"a": ["x", "y"]})
+    assert frame.select(identifiers([pl.lit("t"), pl.col("a")])).to_series().to_list() == [
+        identifier("t", "x"),
+        identifier("t", "y"),
+    ]
+
+
+def test_the_subject_key_is_layout_and_never_changes():
+    keys = pl.DataFrame({"v": ["a", "b"]}).select(subject_key("v"))["v"].to_list()
+    assert keys == [-1817709641818812897, 6294355645245719615]
