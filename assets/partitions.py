@@ -31,8 +31,8 @@ def daily(tenant: Tenant) -> dg.DailyPartitionsDefinition:
 
 
 def days_of(context: AssetExecutionContext) -> list[date]:
-    """The days that an asset is asked to materialise."""
-    return [date.fromisoformat(key) for key in context.partition_keys] if context.has_partition_key_range else []
+    """The days that a partitioned asset is asked to materialise: one, or a range in one run."""
+    return [date.fromisoformat(key) for key in context.partition_keys]
 
 
 def days_of_check(context: AssetCheckExecutionContext) -> list[date]:
