@@ -1,0 +1,85 @@
+"""What must hold of the entity tables after they were published: counts add up, ids are unique, nobody is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from pipelines.config import Tenant
+from pipelines.step import Check, CheckResult
+from pipelines.storage.hashing import subject_key
+from schemas.entities import ENTITIES
+from schemas.registry import LAKE
+
+#: Rows of a table, or of one day of it, that the personal data check looks at.
+SAMPLE = 20_000
+EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}"
+PHONE = r"\+44[ ()-]*\d(?:[ ()-]*\d){8,}"
+
+
+def counts_add_up(tenant: Tenant, days: Sequence[date]) -> CheckResult:
+    """Every received row of every batch was accepted, a duplicate, superseded or quarantined."""
+    parts = pl.col("accepted") + pl.col("duplicate") + pl.col("superseded") + pl.col("quarantined")
+    frame = tenant.lake.scan("batches").select("received", parts.alias("explained")).collect()
+    wrong = frame.filter(pl.col("received") != pl.col("explained")).height
+    return CheckResult(
+        "counts_add_up",
+        wrong == 0,
+        "received = accepted + duplicate + superseded + quarantined, for every batch",
+        {"batches": frame.height, "wrong": wrong, "received": int(frame["received"].sum())},
+    )
+
+
+def one_row_per_id(table: str) -> Check:
+    """A check that an id stands on one day only."""
+
+    def run(tenant: Tenant, days: Sequence[date]) -> CheckResult:
+        rows, distinct = _rows_and_ids(tenant, table, subject_key("external_id"))
+        if rows != distinct:
+            # Keys are a fifth of the memory of ids; two ids that share one are told apart before anybody is alarmed.
+            rows, distinct = _rows_and_ids(tenant, table, pl.col("external_id"))
+        return CheckResult(
+            f"{table}_one_row_per_id",
+            rows == distinct,
+            "an id has one row on all days",
+            {"rows": rows, "ids": distinct},
+        )
+
+    return Check(table, f"{table}_one_row_per_id", "An id has one row on all days together.", run)
+
+
+def _rows_and_ids(tenant: Tenant, table: str, key: pl.Expr) -> tuple[int, int]:
+    ids = tenant.lake.scan(table).select(key.alias("key"))
+    counts = ids.select(pl.len().alias("rows"), pl.col("key").n_unique().alias("ids"))
+    rows, distinct = counts.collect(engine="streaming").row(0)
+    return int(rows), int(distinct)
+
+
+def no_personal_data(table: str) -> Check:
+    """A check that a table has no column for personal data and no value that looks like a contact detail."""
+    entity = ENTITIES[table]
+
+    def run(tenant: Tenant, days: Sequence[date]) -> CheckResult:
+        columns = [name for name in entity.personal if name in LAKE[table]]
+        rows = tenant.lake.scan(table, days if entity.partitioned else None)
+        texts = [column.name for column in LAKE[table] if column.kind in ("string", "json")]
+        looks = [pl.col(name).str.contains(f"{EMAIL}|{PHONE}").sum().cast(pl.Int64).alias(name) for name in texts]
+        found = rows.select(texts).head(SAMPLE).select(looks).collect().row(0, named=True)
+        suspects = {name: int(count) for name, count in found.items() if count}
+        return CheckResult(
+            f"{table}_no_personal_data",
+            not columns and not suspects,
+            "no column and no value that identifies a person",
+            {"columns": len(columns), **suspects},
+        )
+
+    return Check(table, f"{table}_no_personal_data", "No column and no value that identifies a person.", run)
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("batches", "counts_add_up", "Received rows are accounted for, for every batch.", counts_add_up),
+    *(one_row_per_id(name) for name, entity in ENTITIES.items() if entity.partitioned),
+    *(no_personal_data(name) for name in ENTITIES),
+)

@@ -1,0 +1,136 @@
+"""The steps of the entities stage: latest rows, histories and the ledgers of what was received."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from pipelines.config import Tenant
+from pipelines.entities.business_date import with_business_date
+from pipelines.entities.checks import CHECKS
+from pipelines.entities.dated import entity_versions, partitions
+from pipelines.entities.fold import newest, states
+from pipelines.entities.history import valid_time
+from pipelines.entities.identity import links_in_events
+from pipelines.entities.ledgers import batches, quarantine
+from pipelines.entities.publish import Writers, publish
+from pipelines.entities.references import unresolved
+from pipelines.entities.stock import stock_in_products
+from pipelines.landing import store
+from pipelines.step import Step
+from pipelines.storage.lake import Commit
+from schemas.entities import ENTITIES
+from schemas.registry import DIMENSIONS
+
+__all__ = ["CHECKS", "STEPS"]
+
+
+def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish latest and history of every entity that has no days; ``days`` is not used."""
+
+    def fill(writers: Writers) -> None:
+        for name in DIMENSIONS:
+            entity = ENTITIES[name]
+            columns = list(entity_versions(entity).schema)
+            versions = store.scan(tenant, name).select(columns).collect(engine="streaming")
+            if name == "identity_links":
+                versions = pl.concat([versions, links_in_events(tenant).select(columns)])
+            folded = states(versions, entity)
+            writers[name].put(None, newest(folded).select(entity.contract.names))
+            writers[f"{name}_history"].put(None, valid_time(folded, entity))
+
+    return publish(tenant, _dimension_tables(), fill)
+
+
+def customer_events(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish the events of each day."""
+
+    def fill(writers: Writers) -> None:
+        for day, frame in partitions(tenant, ENTITIES["customer_events"], days):
+            writers["customer_events"].put(day, frame)
+
+    return publish(tenant, ("customer_events",), fill)
+
+
+def transactions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish the transactions of each day with their business date."""
+
+    def fill(writers: Writers) -> None:
+        outlets = tenant.lake.read("outlets_history")
+        for day, frame in partitions(tenant, ENTITIES["transactions"], days):
+            writers["transactions"].put(day, with_business_date(frame, outlets, tenant.zone))
+
+    return publish(tenant, ("transactions",), fill)
+
+
+def stock_levels(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish the stock measured on each day, what came inside products included."""
+
+    def fill(writers: Writers) -> None:
+        for day, frame in partitions(tenant, ENTITIES["stock_levels"], days, stock_in_products(tenant)):
+            writers["stock_levels"].put(day, frame)
+
+    return publish(tenant, ("stock_levels",), fill)
+
+
+def ledgers(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish what was received, refused and is still waited for; ``days`` is not used."""
+
+    def fill(writers: Writers) -> None:
+        writers["batches"].put(None, batches(tenant))
+        writers["quarantine"].put(None, quarantine(tenant))
+        writers["unresolved_references"].put(None, unresolved(tenant))
+
+    return publish(tenant, ("batches", "quarantine", "unresolved_references"), fill)
+
+
+def _dimension_tables() -> tuple[str, ...]:
+    return tuple(table for name in DIMENSIONS for table in (name, f"{name}_history"))
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="dimensions",
+        group="entities",
+        outputs=_dimension_tables(),
+        inputs=(),
+        run=dimensions,
+        partitioned=False,
+        description="Customers, products, places, campaigns, links, referrals, opt-outs, identities and rates.",
+    ),
+    Step(
+        name="customer_events",
+        group="entities",
+        outputs=("customer_events",),
+        inputs=(),
+        run=customer_events,
+        description="One row per event id.",
+    ),
+    Step(
+        name="transactions",
+        group="entities",
+        outputs=("transactions",),
+        inputs=("outlets_history",),
+        run=transactions,
+        description="One row per transaction, with its business date.",
+    ),
+    Step(
+        name="stock_levels",
+        group="entities",
+        outputs=("stock_levels",),
+        inputs=(),
+        run=stock_levels,
+        description="One row per product, place and instant of measurement.",
+    ),
+    Step(
+        name="ledgers",
+        group="entities",
+        outputs=("batches", "quarantine", "unresolved_references"),
+        inputs=(*DIMENSIONS, "customer_events", "transactions", "stock_levels"),
+        run=ledgers,
+        partitioned=False,
+        description="What was received, what was refused and what is still waited for.",
+    ),
+)

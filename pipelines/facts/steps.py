@@ -1,0 +1,145 @@
+"""The steps of the facts stage: events, orders and products of a day rolled up for every window that comes later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from pipelines.calendar import local_date
+from pipelines.config import Tenant
+from pipelines.entities.dated import current
+from pipelines.entities.identity import latest_links, with_visitor
+from pipelines.entities.publish import Writers, publish
+from pipelines.facts import events as event_rollups
+from pipelines.facts import orders as order_rollups
+from pipelines.facts import products as product_rollups
+from pipelines.facts import stock, visitor_orders
+from pipelines.facts.checks import CHECKS
+from pipelines.step import Step
+from pipelines.storage.lake import Commit
+
+__all__ = ["CHECKS", "STEPS"]
+
+
+def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish cart steps and visitors' counts of each day."""
+
+    def fill(writers: Writers) -> None:
+        links = _links(tenant)
+        products = tenant.lake.scan("products_history").select(_PRODUCT_COLUMNS).collect()
+        cart_names = list(event_rollups.STEPS_OF_A_CART)
+        for day in days:
+            scan = tenant.lake.scan("customer_events", [day])
+            seen = scan.select(event_rollups.VISITOR_COLUMNS).collect(engine="streaming")
+            in_carts = scan.filter(pl.col("event_name").is_in(cart_names)).select(event_rollups.CART_COLUMNS)
+            steps = with_visitor(in_carts.collect(engine="streaming"), links)
+            writers["cart_activity"].put(day, event_rollups.cart_activity(steps, products))
+            writers["visitor_daily"].put(day, event_rollups.visitor_daily(with_visitor(seen, links)))
+
+    return publish(tenant, ("cart_activity", "visitor_daily"), fill)
+
+
+def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish orders, their lines, and what visitors and customers ordered on each day."""
+
+    def fill(writers: Writers) -> None:
+        links = _links(tenant)
+        spans = latest_links(links)
+        by_event = _reached(tenant, days, links)
+        for day in days:
+            scan = tenant.lake.scan("transactions", [day]).select(order_rollups.TRANSACTION_COLUMNS)
+            transactions = scan.collect(engine="streaming")
+            counted = order_rollups.sales_and_returns(transactions)
+            lines = order_rollups.order_lines(counted)
+            orders = order_rollups.customer_orders(counted, lines)
+            by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), spans)
+            on_day = by_event.filter(local_date(pl.col("ordered_at"), tenant.zone) == day)
+            writers["order_lines"].put(day, lines)
+            writers["customer_orders"].put(day, orders)
+            writers["customer_daily"].put(day, order_rollups.customer_daily(orders))
+            writers["visitor_orders"].put(day, visitor_orders.visitor_orders(on_day, by_link))
+
+    return publish(tenant, ("customer_orders", "order_lines", "visitor_orders", "customer_daily"), fill)
+
+
+def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish demand, sales and stock of products; stock is carried forward from every earlier published day."""
+
+    def fill(writers: Writers) -> None:
+        links = _links(tenant)
+        measured_days = tenant.lake.days("stock_levels")
+        held, upto = stock.last_by_place(_stock(tenant, [])), date.min
+        for day in days:
+            between = [other for other in measured_days if upto <= other < day]
+            held, upto = stock.last_by_place(pl.concat([held.lazy(), _stock(tenant, between)])), day
+            lines = tenant.lake.read("order_lines", [day])
+            acts = product_rollups.demand(_demand_events(tenant, day, links), lines)
+            today = stock.on_day(held, _stock(tenant, [day]).collect())
+            writers["product_hourly"].put(day, product_rollups.product_hourly(acts))
+            writers["product_daily"].put(day, product_rollups.product_daily(acts, lines, today))
+
+    return publish(tenant, ("product_hourly", "product_daily"), fill)
+
+
+def _links(tenant: Tenant) -> pl.DataFrame:
+    return tenant.lake.scan("identity_links").select("flockr_vid", "customer_id", "occurred_at").collect()
+
+
+def _stock(tenant: Tenant, days: Sequence[date]) -> pl.LazyFrame:
+    return tenant.lake.scan("stock_levels", days).select(stock.COLUMNS)
+
+
+def _demand_events(tenant: Tenant, day: date, links: pl.DataFrame) -> pl.DataFrame:
+    scan = tenant.lake.scan("customer_events", [day])
+    counted = scan.filter(pl.col("event_name").is_in(product_rollups.COUNTED)).select(product_rollups.EVENT_COLUMNS)
+    return with_visitor(counted.collect(engine="streaming"), links)
+
+
+def _reached(tenant: Tenant, days: Sequence[date], links: pl.DataFrame) -> pl.DataFrame:
+    """Orders reached by events, for the days and maybe others.
+
+    Event and transaction may lie on two days, either of which may be published later, so both are looked up in landing.
+    """
+    completed = current(
+        tenant, "customer_events", pl.col("event_name") == "Order Completed", visitor_orders.COMPLETED_COLUMNS
+    ).filter(pl.col("event_name") == "Order Completed")
+    named = completed.with_columns(visitor_orders.order_of_event().alias("order_id"))
+    on_days = named.filter(local_date(pl.col("occurred_at"), tenant.zone).is_in(list(days))).select("order_id")
+    sold = tenant.lake.scan("transactions", days).select(pl.col("external_id").alias("order_id")).collect()
+    asked = pl.concat([on_days, sold]).unique()
+    wanted = named.join(asked, on="order_id", how="semi")
+    ids = wanted["order_id"].unique()
+    transactions = current(tenant, "transactions", pl.col("external_id").is_in(ids.implode()), visitor_orders.LOOKED_UP)
+    return visitor_orders.reached(with_visitor(wanted, links), transactions)
+
+
+_PRODUCT_COLUMNS = ("external_id", "price_minor", "currency", "effective_from", "effective_to", "is_deleted")
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="event_facts",
+        group="facts",
+        outputs=("cart_activity", "visitor_daily"),
+        inputs=("customer_events", "identity_links", "products_history"),
+        run=event_facts,
+        description="Steps of carts, and what each visitor did on a day.",
+    ),
+    Step(
+        name="order_facts",
+        group="facts",
+        outputs=("customer_orders", "order_lines", "visitor_orders", "customer_daily"),
+        inputs=("transactions", "customer_events", "identity_links"),
+        run=order_facts,
+        description="Sales and returns, whose they are, and which of them end a visitor's cart.",
+    ),
+    Step(
+        name="product_facts",
+        group="facts",
+        outputs=("product_hourly", "product_daily"),
+        inputs=("customer_events", "order_lines", "stock_levels", "identity_links"),
+        run=product_facts,
+        description="Demand, sales and stock of products.",
+    ),
+)
