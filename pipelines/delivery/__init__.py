@@ -1,0 +1,1 @@
+"""What leaves: the event log, the outbox, and signed webhooks. Nothing else in the flow depends on it."""

@@ -1,0 +1,260 @@
+"""``murmur webhook`` and ``murmur deliver``: endpoints, their deliveries, and sending what is due."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from pipelines.cli.output import emit, json_option, note, table, tenant_option
+from pipelines.config import Workspace
+from pipelines.delivery import deliver as delivery
+from pipelines.delivery import endpoints, replay
+from pipelines.delivery.instants import micros, rfc3339
+from pipelines.delivery.ledger import attempts_of, listed_deliveries
+from pipelines.delivery.signing import SECRET_BYTES, make_secret
+from pipelines.delivery.worker import Worker, drain
+from pipelines.errors import MurmurError, UsageError
+from pipelines.storage.control import reading, writing
+from pipelines.storage.control.tables import DELIVERY_STATES
+
+INSTANT = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"])
+SHOW_ONCE = "the secret is shown this once; keep it where the receiver reads it"
+any_tenant = click.option("--tenant", "tenant_id", metavar="ID", help="Tenant id; all where not given.")
+
+
+@click.group()
+def webhook() -> None:
+    """Endpoints that receive signed events, and what was delivered to them."""
+
+
+@webhook.command("add")
+@tenant_option
+@click.argument("url")
+@click.option("--event", "events", multiple=True, metavar="TYPE", help="Type or pattern [cohort.*]; may be repeated.")
+@click.option("--cohort", "cohorts", multiple=True, metavar="ID", help="Only events of this cohort; may be repeated.")
+@click.option("--description", default="", help="For people.")
+@click.option("--sandbox", is_flag=True, help="Record deliveries and send nothing.")
+@click.option("--allow-private", is_flag=True, help="Allow http and private addresses.")
+@json_option
+@click.pass_obj
+def add(
+    workspace: Workspace,
+    tenant_id: str,
+    url: str,
+    events: tuple[str, ...],
+    cohorts: tuple[str, ...],
+    description: str,
+    sandbox: bool,
+    allow_private: bool,
+    as_json: bool,
+) -> None:
+    """Register a URL; prints the endpoint's id and, once, its secret."""
+    tenant = workspace.tenant(tenant_id)
+    wish = endpoints.Wish(
+        tenant=tenant.id,
+        url=url,
+        event_types=events or endpoints.DEFAULT_TYPES,
+        filters={"cohort_id": list(cohorts)} if cohorts else {},
+        description=description,
+        mode="sandbox" if sandbox else "live",
+        allow_private=allow_private or delivery.is_development(),
+    )
+    wish.columns()  # what is wrong is said before anything is made
+    control = delivery.Control.open(workspace)
+    secret, endpoint_id = make_secret(secrets.token_bytes(SECRET_BYTES)), f"ep_{secrets.token_hex(12)}"
+    with writing(control.engine) as connection:
+        endpoints.add(connection, control.cipher, endpoint_id, wish, secret, _now())
+    _show_secret(endpoint_id, secret, as_json)
+
+
+@webhook.command("list")
+@any_tenant
+@json_option
+@click.pass_obj
+def list_endpoints(workspace: Workspace, tenant_id: str | None, as_json: bool) -> None:
+    """List endpoints; never their secrets."""
+    with reading(_control(workspace, tenant_id).engine) as connection:
+        found = endpoints.listed(connection, tenant_id)
+    rows = [_shown(endpoint) for endpoint in found]
+    columns = ["endpoint_id", "tenant", "url", "event_types", "filters", "state", "mode", "description"]
+    emit(rows, as_json, lambda: table(columns, [[_cell(row[name]) for name in columns] for row in rows]))
+
+
+@webhook.command("rotate")
+@click.argument("endpoint_id", metavar="ENDPOINT")
+@click.option("--revoke", is_flag=True, help="The old secret signs no longer; else both sign for 24 hours.")
+@json_option
+@click.pass_obj
+def rotate(workspace: Workspace, endpoint_id: str, revoke: bool, as_json: bool) -> None:
+    """Make a new secret; prints it once."""
+    control = delivery.Control.open(workspace)
+    secret = make_secret(secrets.token_bytes(SECRET_BYTES))
+    overlap = 0 if revoke else endpoints.ROTATION_SECONDS
+    with writing(control.engine) as connection:
+        if endpoints.get(connection, endpoint_id).declared_in:
+            raise UsageError(f"endpoint {endpoint_id} is declared in a file; change the variable of its secret_env")
+        endpoints.rotate(connection, control.cipher, endpoint_id, secret, _now(), overlap)
+    _show_secret(endpoint_id, secret, as_json)
+
+
+@webhook.command("enable")
+@click.argument("endpoint_id", metavar="ENDPOINT")
+@click.pass_obj
+def enable(workspace: Workspace, endpoint_id: str) -> None:
+    """Send to a disabled endpoint again, what waited included."""
+    _change_state(workspace, endpoint_id, "active", None)
+
+
+@webhook.command("disable")
+@click.argument("endpoint_id", metavar="ENDPOINT")
+@click.pass_obj
+def disable(workspace: Workspace, endpoint_id: str) -> None:
+    """Stop sending to an endpoint; its deliveries are kept."""
+    _change_state(workspace, endpoint_id, "disabled", "by hand")
+
+
+@webhook.command("remove")
+@click.argument("endpoint_id", metavar="ENDPOINT")
+@click.pass_obj
+def remove(workspace: Workspace, endpoint_id: str) -> None:
+    """Delete an endpoint; what waits for it is cancelled."""
+    _change_state(workspace, endpoint_id, "deleted", None)
+
+
+@webhook.command("test")
+@click.argument("endpoint_id", metavar="ENDPOINT")
+@json_option
+@click.pass_obj
+def test(workspace: Workspace, endpoint_id: str, as_json: bool) -> None:
+    """Send a signed test event the usual way; exit 1 if the receiver does not take it."""
+    control = delivery.Control.open(workspace)
+    with writing(control.engine) as connection:
+        tenant_id = endpoints.get(connection, endpoint_id).tenant
+        delivery_id = replay.add_test(connection, endpoint_id, secrets.token_hex(12), _now())
+    hosts = {tenant_id: workspace.tenant(tenant_id).config.public_host}
+    drain(Worker(control.engine, control.cipher, hosts, _clock), [delivery_id])
+    with reading(control.engine) as connection:
+        made = attempts_of(connection, delivery_id)
+    if not made:
+        raise MurmurError(f"endpoint {endpoint_id} is paused or busy; the test waits as {delivery_id}: murmur deliver")
+    shown = made[-1]
+    said = f"{shown['outcome']}: status {shown['status'] or '-'}, {shown['error_class'] or 'no error'}"
+    emit(shown, as_json, lambda: click.echo(f"{said}, {shown['latency_ms']} ms"))
+    if shown["outcome"] not in ("delivered", "sandbox"):
+        raise MurmurError(f"the test event was not taken: {shown['error_class']}")
+
+
+@webhook.command("deliveries")
+@any_tenant
+@click.option("--state", type=click.Choice(DELIVERY_STATES), help="Only these.")
+@click.option("--endpoint", "endpoint_id", metavar="ENDPOINT", help="Only of this endpoint.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="The newest so many.")
+@json_option
+@click.pass_obj
+def list_deliveries(
+    workspace: Workspace, tenant_id: str | None, state: str | None, endpoint_id: str | None, limit: int, as_json: bool
+) -> None:
+    """List deliveries, the newest first."""
+    with reading(_control(workspace, tenant_id).engine) as connection:
+        rows = listed_deliveries(connection, tenant_id, state, endpoint_id, limit)
+    columns = ["delivery_id", "type", "subject", "state", "attempts", "last_status", "last_error", "next_attempt_at"]
+    emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows]))
+
+
+@webhook.command("replay")
+@click.argument("delivery_id", metavar="[DELIVERY]", required=False)
+@click.option("--endpoint", "endpoint_id", metavar="ENDPOINT", help="Everything that this endpoint wants.")
+@click.option("--from", "first", type=INSTANT, help="Noticed at or after this instant, UTC where no offset is given.")
+@click.option("--to", "last", type=INSTANT, help="Noticed before this instant.")
+@json_option
+@click.pass_obj
+def replay_command(
+    workspace: Workspace,
+    delivery_id: str | None,
+    endpoint_id: str | None,
+    first: datetime | None,
+    last: datetime | None,
+    as_json: bool,
+) -> None:
+    """Send one delivery again, or all of an endpoint between two instants; murmur deliver then sends them."""
+    engine = delivery.Control.open(workspace).engine
+    result: dict[str, Any]
+    if delivery_id and not (endpoint_id or first or last):
+        with writing(engine) as connection:
+            replay.replay_delivery(connection, delivery_id, _now())
+        result = {"again": 1, "new": 0}
+    elif endpoint_id and first and last and not delivery_id:
+        with writing(engine) as connection:
+            result = asdict(replay.replay_span(connection, endpoint_id, _utc(first), _utc(last), _now()))
+    else:
+        raise UsageError("name a delivery, or an endpoint with both --from and --to")
+    said = f"{result['again']} deliveries are due again, {result['new']} are new; send them with: murmur deliver --once"
+    emit(result, as_json, lambda: note(said))
+
+
+@click.command()
+@any_tenant
+@click.option("--once", is_flag=True, help="Attempt what is due now and stop; else stay.")
+@json_option
+@click.pass_obj
+def deliver(workspace: Workspace, tenant_id: str | None, once: bool, as_json: bool) -> None:
+    """Send what is due to webhook endpoints."""
+    stopping = threading.Event()
+    if not once:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: stopping.set())
+        note("delivering; stop with Ctrl-C")
+    done = delivery.deliver(workspace, tenant_id, once=once, clock=_clock, stopped=stopping.is_set).as_dict()
+    emit(done, as_json, lambda: table(list(done), [list(done.values())]))
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def _now() -> int:
+    return micros(_clock())
+
+
+def _utc(instant: datetime) -> int:
+    return micros(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+
+
+def _control(workspace: Workspace, tenant_id: str | None) -> delivery.Control:
+    if tenant_id:
+        workspace.tenant(tenant_id)
+    return delivery.Control.open(workspace)
+
+
+def _change_state(workspace: Workspace, endpoint_id: str, state: str, because: str | None) -> None:
+    with writing(delivery.Control.open(workspace).engine) as connection:
+        endpoints.set_state(connection, endpoint_id, state, _now(), because)
+    note(f"{endpoint_id} is {state}")
+
+
+def _show_secret(endpoint_id: str, secret: str, as_json: bool) -> None:
+    def human() -> None:
+        click.echo(f"endpoint {endpoint_id}\nsecret   {secret}")
+        note(SHOW_ONCE)
+
+    emit({"endpoint_id": endpoint_id, "secret": secret}, as_json, human)
+
+
+def _shown(endpoint: endpoints.Endpoint) -> dict[str, Any]:
+    shown = asdict(endpoint)
+    for name in ("created_at", "paused_until"):
+        shown[name] = rfc3339(shown[name]) if shown[name] is not None else None
+    return shown
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return json.dumps(value) if isinstance(value, dict) else value

@@ -1,0 +1,75 @@
+"""The ``data`` object of a cohort event, as canonical JSON text: keys sorted, no spaces, absent where unknown.
+
+Built by expressions, since a backfill has millions. The contract is ``schemas.events``; the envelope around it is made
+at each attempt, not here.
+"""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+
+from schemas.contract import Column
+from schemas.events import DEFAULT_EXPONENT, EXPONENTS
+from schemas.tables import CONTEXT
+
+#: Present in every cohort event, with null where a customer has no visitor.
+_NULLABLE = "flockr_vid"
+_IDENTITY = ("cohort_id", "definition_version", "transition_id", "external_id", "caused_by")
+_INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
+
+
+def cohort_payload(context: tuple[Column, ...] = CONTEXT) -> pl.Expr:
+    """Data object of each row of ``cohort_transitions``, a String."""
+    values = {name: _text(name) for name in _IDENTITY}
+    values[_NULLABLE] = _text(_NULLABLE).fill_null("null")
+    for column in context:
+        values |= _context(column)
+    pieces = [pl.lit(f'"{name}":') + values[name] for name in sorted(values)]
+    body = pl.concat_str(pieces, separator=",", ignore_nulls=True)
+    return (pl.lit("{") + body + pl.lit("}")).alias("payload")
+
+
+def retraction_payload(payload: str, supersedes: str) -> str:
+    """Data object of a retraction: what was told, with the id of the event that told it."""
+    data = {**json.loads(payload), "supersedes": supersedes}
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def decimal_text(minor: pl.Expr, currency: pl.Expr) -> pl.Expr:
+    """Exact decimal text of an amount in minor units, with the digits of its currency; null without one."""
+    exponent = currency.replace_strict(EXPONENTS, default=DEFAULT_EXPONENT, return_dtype=pl.Int64)
+    scale = exponent.replace_strict({0: 1, 2: 100, 3: 1000}, return_dtype=pl.Int64)
+    size = minor.abs()
+    whole = (size // scale).cast(pl.String)
+    digits = pl.when(exponent == 3).then((size % scale).cast(pl.String).str.zfill(3))
+    fraction = digits.otherwise((size % scale).cast(pl.String).str.zfill(2))
+    text = pl.when(exponent == 0).then(whole).otherwise(whole + "." + fraction)
+    sign = pl.when(minor < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    return pl.when(currency.is_not_null()).then(sign + text)
+
+
+def _context(column: Column) -> dict[str, pl.Expr]:
+    value = pl.col(column.name)
+    if column.name.endswith("_minor"):
+        shown = decimal_text(value, pl.col("currency"))
+        return {
+            column.name: value.cast(pl.String),
+            column.name.removesuffix("_minor"): pl.lit('"') + shown + pl.lit('"'),
+        }
+    if column.kind == "timestamp":
+        text = value.dt.to_string(_INSTANT).str.replace(r"000Z$", "Z")
+        return {column.name: pl.lit('"') + text + pl.lit('"')}
+    if column.kind == "json":
+        return {column.name: value}
+    if column.kind in ("int64", "quantity", "boolean"):
+        return {column.name: value.cast(pl.String)}
+    return {column.name: _text(column.name)}
+
+
+def _text(name: str) -> pl.Expr:
+    """A string or float as JSON, null where the value is."""
+    wrapped = pl.struct(pl.col(name).alias("v")).struct.json_encode()
+    bare = wrapped.str.strip_prefix('{"v":').str.strip_suffix("}")
+    return pl.when(pl.col(name).is_not_null()).then(bare)

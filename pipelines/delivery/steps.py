@@ -1,0 +1,87 @@
+"""The step that keeps ``event_log`` equal to the transitions, and the check that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+
+from pipelines.config import Tenant
+from pipelines.delivery.event_log import difference, latest
+from pipelines.step import Check, CheckResult, Step
+from pipelines.storage.lake import Commit
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run_event_log(
+    tenant: Tenant,
+    days: Sequence[date],
+    *,
+    clock: Callable[[], datetime] = _now,
+    announce: bool = False,
+) -> dict[str, Commit]:
+    """Append to ``event_log`` what the transitions of some days and the log do not agree on.
+
+    Args:
+        tenant: whose.
+        days: partitions to compare.
+        clock: says when the difference was noticed.
+        announce: also send what belongs to days before the newest.
+
+    Raises:
+        ConflictError: another run appended in between; run it again.
+    """
+    lake = tenant.lake
+    with lake.writer("event_log") as writer:
+        detected_at = clock()
+        newest = max(lake.days("cohort_transitions"), default=max(days, default=date.min))
+        for day in days:
+            log = lake.read("event_log", [day])
+            transitions = lake.read("cohort_transitions", [day])
+            rows = difference(transitions, log, detected_at=detected_at, newest=newest, announce=announce)
+            writer.put(day, log.vstack(rows))
+    assert writer.commit is not None  # noqa: S101
+    return {"event_log": writer.commit}
+
+
+def folds_to_transitions(tenant: Tenant, days: Sequence[date]) -> CheckResult:
+    """Whether what the log says, sent and withheld, is what the transitions say."""
+    believed = missing = surplus = 0
+    for day in days:
+        told = latest(tenant.lake.read("event_log", [day]))
+        claims = set(told.filter(told["is_true"])["transition_id"])
+        facts = set(tenant.lake.read("cohort_transitions", [day])["transition_id"])
+        believed, missing, surplus = (
+            believed + len(claims),
+            missing + len(facts - claims),
+            surplus + len(claims - facts),
+        )
+    return CheckResult(
+        name=FOLD.name,
+        passed=not missing and not surplus,
+        description=FOLD.description,
+        evidence={"believed": believed, "missing": missing, "surplus": surplus},
+    )
+
+
+FOLD = Check(
+    table="event_log",
+    name="folds_to_transitions",
+    description="The fold of the event log, sent and withheld, equals the transitions.",
+    run=folds_to_transitions,
+)
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="event_log",
+        group="delivery",
+        outputs=("event_log",),
+        inputs=("cohort_transitions",),
+        run=run_event_log,
+        description="Tells what changed: each transition once, retractions of what late data undid.",
+    ),
+)
+
+CHECKS: tuple[Check, ...] = (FOLD,)

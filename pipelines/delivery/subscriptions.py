@@ -1,0 +1,80 @@
+"""Which endpoint wants which event: event types, patterns, and filters on the fields of ``data``.
+
+A filter maps a field to a value, a list of values, or comparisons, all of which must hold:
+``{"cohort_id": ["cart_abandoner"], "cart_total_value_minor": {"gte": 20000}}``. A field that is absent never matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pipelines.errors import UsageError
+from schemas.events import EVENT_TYPES
+
+COMPARISONS = ("eq", "ne", "gt", "gte", "lt", "lte", "in")
+
+
+def check_types(patterns: Sequence[str]) -> None:
+    """Refuse what can match no event.
+
+    Raises:
+        UsageError: a pattern is neither an event type, nor ``*``, nor ``<group>.*`` of a known group.
+    """
+    groups = {f"{name.split('.')[0]}.*" for name in EVENT_TYPES}
+    for pattern in patterns:
+        if pattern not in EVENT_TYPES and pattern not in groups and pattern != "*":
+            names = ", ".join([*sorted(groups), *EVENT_TYPES])
+            raise UsageError(f"there is no event type {pattern!r}; types: {names}")
+    if not patterns:
+        raise UsageError("an endpoint needs at least one event type, such as cohort.entered")
+
+
+def check_filters(filters: Mapping[str, Any]) -> None:
+    """Refuse comparisons that do not exist.
+
+    Raises:
+        UsageError: a comparison is unknown or its bound has the wrong type.
+    """
+    for field, wanted in filters.items():
+        if not isinstance(wanted, Mapping):
+            continue
+        for name, bound in wanted.items():
+            if name not in COMPARISONS:
+                raise UsageError(f"filter on {field}: no comparison {name!r}; comparisons: {', '.join(COMPARISONS)}")
+            if (name == "in") != isinstance(bound, list):
+                raise UsageError(f"filter on {field}: {name} takes {'a list' if name == 'in' else 'one value'}")
+
+
+def matches(patterns: Sequence[str], filters: Mapping[str, Any], event_type: str, data: Mapping[str, Any]) -> bool:
+    """Whether an event of a type with these data is wanted."""
+    if not any(_type_matches(pattern, event_type) for pattern in patterns):
+        return False
+    return all(_holds(wanted, data.get(field)) for field, wanted in filters.items())
+
+
+def _type_matches(pattern: str, event_type: str) -> bool:
+    return pattern in ("*", event_type) or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
+
+
+def _holds(wanted: Any, value: Any) -> bool:
+    if value is None:
+        return False
+    if isinstance(wanted, Mapping):
+        return all(_compare(name, bound, value) for name, bound in wanted.items())
+    return value in wanted if isinstance(wanted, list) else bool(value == wanted)
+
+
+def _compare(name: str, bound: Any, value: Any) -> bool:
+    if name == "in":
+        return value in bound
+    if name in ("eq", "ne"):
+        return (value == bound) is (name == "eq")
+    try:
+        # Amounts are decimal text in the data, so that no reader rounds them; here they are numbers.
+        left, right = Decimal(str(value)), Decimal(str(bound))
+    except InvalidOperation:
+        return False
+    outcomes = {"gt": left > right, "gte": left >= right, "lt": left < right, "lte": left <= right}
+    return outcomes[name]

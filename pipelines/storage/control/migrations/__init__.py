@@ -1,0 +1,1 @@
+"""Alembic revisions of the control data, applied by ``pipelines.storage.control.migrate``."""

@@ -1,0 +1,109 @@
+"""Tables of the control data as SQLAlchemy Core objects.
+
+Instants are integer microseconds since the epoch (UTC). Lists and maps are canonical JSON text. A change here needs a
+migration beside it; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+#: SQLite numbers rows by itself only where the type is exactly INTEGER.
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+ENDPOINT_STATES = ("active", "disabled", "deleted")
+DELIVERY_STATES = ("pending", "delivering", "delivered", "dead", "cancelled")
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("event_types", Text, nullable=False),  # JSON list of types, or patterns such as cohort.*
+    Column("filters", Text, nullable=False),  # JSON object, see pipelines.delivery.subscriptions
+    Column("format", String(16), nullable=False),
+    Column("mode", String(16), nullable=False),  # live, or sandbox: recorded and never sent
+    Column("allow_private", Boolean, nullable=False),
+    Column("max_in_flight", Integer, nullable=False),
+    Column("secret", Text, nullable=False),  # encrypted
+    Column("previous_secret", Text),  # encrypted; signs beside the new one until previous_until
+    Column("previous_until", BigInteger),
+    Column("declared_in", String(255)),  # file of the tenant's folder that owns the row, if one does
+    Column("state", String(16), nullable=False),
+    Column("disabled_because", String(64)),
+    Column("paused_until", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("tenant", String(64), nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("recorded_time", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),  # canonical JSON
+    UniqueConstraint("tenant", "event_id"),
+    Index(None, "tenant", "recorded_time"),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("endpoint_id", String(64), nullable=False),
+    Column("purpose", String(16), nullable=False),  # event, or test: tried once
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),  # since the delivery was created or replayed
+    Column("first_attempt_at", BigInteger),
+    Column("next_attempt_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger),
+    Column("lease_token", String(64)),
+    Column("last_error", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    UniqueConstraint("endpoint_id", "event_id"),
+    Index(None, "endpoint_id", "state", "next_attempt_at"),
+    Index(None, "state", "next_attempt_at"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("attempt_id", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("delivery_id", String(64), nullable=False, index=True),
+    Column("tenant", String(64), nullable=False),
+    Column("endpoint_id", String(64), nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("url", Text, nullable=False),  # without the query, which may hold a token
+    Column("status", Integer),
+    Column("latency_ms", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),  # delivered, retry, dead, sandbox, late
+    Column("error_class", String(64)),
+    Column("response", Text),  # at most 1 KiB, redacted
+    sqlite_autoincrement=True,
+)
+
+#: Which file of each event_log partition was taken over into ``events``; only changed partitions are read again.
+outbox_partitions = Table(
+    "outbox_partitions",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("date", String(10), primary_key=True),
+    Column("file", String(255), nullable=False),
+)
