@@ -1,0 +1,68 @@
+"""``murmur export``: list what was published, and check it as a reader would."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from pipelines.cli.output import emit, json_option, note, table, tenant_option
+from pipelines.config import Tenant, Workspace
+from pipelines.exports.manifest import Manifest
+from pipelines.exports.revision import newest_revisions
+from pipelines.exports.target import export_store
+from pipelines.exports.verify import verify
+
+KINDS: tuple[Literal["s3", "gcs"], ...] = ("s3", "gcs")
+
+
+@click.group()
+def export() -> None:
+    """Published files: list and verify."""
+
+
+@export.command("list")
+@tenant_option
+@json_option
+@click.pass_obj
+def list_exports(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
+    """Newest revision of every dataset and day."""
+    found = [row for kind in KINDS for row in _published(workspace.tenant(tenant_id), kind)]
+    names = ["dataset", "date", "revision", "reason", "rows", "completeness", "url"]
+    shown = [[f"{row[name]:.3f}" if name == "completeness" else row[name] for name in names[:-1]] for row in found]
+    emit(found, as_json, lambda: table(names[:-1], shown))
+    if not found:
+        note("nothing is published yet; run the pipeline first")
+
+
+def _published(tenant: Tenant, kind: Literal["s3", "gcs"]) -> list[dict[str, object]]:
+    store = export_store(tenant, kind)
+    return [_row(store.url, manifest) for manifest in newest_revisions(store)] if store else []
+
+
+def _row(root: str, manifest: Manifest) -> dict[str, object]:
+    folder = manifest.files[0].path.split("_revisions/", 1)[1].rsplit("/r", 1)[0] if manifest.files else ""
+    return {
+        "dataset": manifest.dataset,
+        "date": manifest.date,
+        "revision": manifest.revision,
+        "reason": manifest.reason,
+        "rows": manifest.row_count,
+        "completeness": manifest.completeness,
+        "unresolved": manifest.unresolved,
+        "changes": manifest.changes,
+        "url": f"{root}/v1/{folder}",
+    }
+
+
+@export.command("verify")
+@click.argument("url")
+@json_option
+def verify_export(url: str, as_json: bool) -> int:
+    """Check a partition, a dataset or a whole export; exit 1 with what is wrong."""
+    checked, problems = verify(url)
+    result = {"url": url, "partitions": len(checked), "ok": not problems, "problems": problems}
+    emit(result, as_json, lambda: None if problems else click.echo(f"{len(checked)} partitions are whole"))
+    for problem in problems:
+        note(problem)
+    return 1 if problems else 0

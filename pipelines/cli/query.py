@@ -1,0 +1,141 @@
+"""``murmur query``: SQL over the lake's tables by name, with DuckDB, reading only.
+
+A table becomes a view over the files of its newest version. ``<entity>_history`` of a dated entity, whose versions
+are kept in landing, is a view over its committed batches, without the columns that depend on arrival.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+import duckdb
+
+from pipelines.cli.output import emit, json_option, table, tenant_option
+from pipelines.config import Tenant, Workspace
+from pipelines.errors import UsageError
+from schemas.contract import Contract
+from schemas.entities import ENTITIES
+from schemas.registry import LAKE
+
+DATED_HISTORY = {f"{name}_history": name for name, entity in ENTITIES.items() if entity.partitioned}
+_SQL_TYPES = {
+    "string": "VARCHAR",
+    "json": "VARCHAR",
+    "int64": "BIGINT",
+    "quantity": "BIGINT",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "ratio": "DOUBLE",
+}
+_READING = ("SELECT", "EXPLAIN")
+
+
+@click.command()
+@tenant_option
+@click.argument("sql")
+@json_option
+@click.pass_obj
+def query(workspace: Workspace, tenant_id: str, sql: str, as_json: bool) -> None:
+    """Run one SELECT over the tenant's tables; times are UTC."""
+    names, rows = run_query(workspace.tenant(tenant_id), sql)
+    emit([dict(zip(names, row, strict=True)) for row in rows], as_json, lambda: table(names, _shown(rows)))
+
+
+def run_query(tenant: Tenant, sql: str) -> tuple[list[str], list[list[Any]]]:
+    """Column names and rows of one SELECT.
+
+    Raises:
+        UsageError: the SQL is wrong, is several statements, or would change something.
+    """
+    with duckdb.connect(":memory:") as connection:
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type.name not in _READING:
+                raise UsageError("query: give one SELECT; this command only reads")
+            _prepare(connection, tenant, sql)
+            answer = connection.sql(sql).pl()
+        except duckdb.Error as error:
+            raise UsageError(f"query: {_first_line(error)}") from None
+    return answer.columns, [[_value(value) for value in row] for row in answer.iter_rows()]
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, tenant: Tenant, sql: str) -> None:
+    for setting in ("autoinstall_known_extensions = false", "autoload_known_extensions = false", "timezone = 'UTC'"):
+        connection.execute(f"SET {setting}")
+    words = set(re.findall(r"[a-z_0-9]+", sql.lower()))
+    # Binding a view opens its files, so only tables that the text mentions are made.
+    for name in sorted(words & (LAKE.keys() | DATED_HISTORY.keys())):
+        connection.execute(_view(tenant, name))
+    roots = ", ".join(_quoted(f"{root}/") for root in (tenant.lake.root, tenant.landing))
+    connection.execute(f"SET allowed_directories = [{roots}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _view(tenant: Tenant, name: str) -> str:
+    if name in DATED_HISTORY:
+        return _history_view(tenant, name)
+    contract = LAKE[name]
+    paths = [str(tenant.lake.root / name / file) for file in tenant.lake.files(name).values()]
+    if not paths:
+        return _empty_view(contract)
+    partitions = (
+        "hive_partitioning = true, hive_types = {'date': DATE}" if contract.partitioned else "union_by_name = true"
+    )
+    columns = ", ".join(f'"{column}"' for column in contract.names)
+    return f'CREATE VIEW "{name}" AS SELECT {columns} FROM read_parquet([{_list(paths)}], {partitions})'  # noqa: S608
+
+
+def _history_view(tenant: Tenant, name: str) -> str:
+    entity = ENTITIES[DATED_HISTORY[name]]
+    receipts = sorted((tenant.landing / entity.name).glob("*.json"))
+    paths = [str(path) for receipt in receipts if (path := receipt.with_suffix(".parquet")).is_file()]
+    if not paths:
+        return _empty_view(entity.history_contract)
+    columns = ", ".join(f'"{column.name}"' for column in entity.stored)
+    # Versions follow each other by instant, then by kind: delete over patch over upsert.
+    rank = "CASE op WHEN 'delete' THEN 2 WHEN 'patch' THEN 1 ELSE 0 END"
+    following = f"lead(order_at) OVER (PARTITION BY external_id ORDER BY order_at, {rank})"
+    return (
+        f'CREATE VIEW "{name}" AS SELECT date, {columns}, op, patch_fields, order_at AS effective_from, '  # noqa: S608
+        f"{following} AS effective_to, op = 'delete' AS is_deleted "
+        f"FROM read_parquet([{_list(paths)}], union_by_name = true)"
+    )
+
+
+def _empty_view(contract: Contract) -> str:
+    columns = ", ".join(f'NULL::{_SQL_TYPES[column.kind]} AS "{column.name}"' for column in contract)
+    return f'CREATE VIEW "{contract.name}" AS SELECT {columns} WHERE false'
+
+
+def _list(paths: list[str]) -> str:
+    return ", ".join(_quoted(path) for path in paths)
+
+
+def _quoted(text: str | Path) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return " ".join(str(error).strip().split("\n\n")[0].split())
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        # Sums of whole numbers come back as decimals without places.
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (list, tuple)):
+        return [_value(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str, date, datetime, dict)):
+        return value
+    return str(value)
+
+
+def _shown(rows: list[list[Any]]) -> list[list[Any]]:
+    return [[str(value) if isinstance(value, (datetime, dict, list)) else value for value in row] for row in rows]

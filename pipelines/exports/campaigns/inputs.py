@@ -1,0 +1,169 @@
+"""What the campaign files of a run are computed from: read once for all its days, then cut at the end of each.
+
+An event, order or opt-out counts on a day when it happened before the day's end. A campaign, link or selection is
+taken as it was at the end of the day, its first version being valid from the beginning, so that a late one resolves
+earlier days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from pipelines.calendar import Day
+from pipelines.exports.inputs import Inputs, input_versions
+from pipelines.storage.lake import Lake
+
+MESSAGES = ("Message Sent", "Message Delivered", "Message Failed", "Message Opened")
+CLICKED = "Link Clicked"
+
+#: Weeks before a campaign that its sales are compared with.
+BASELINE_WEEKS = 4
+
+#: Kept whole: as many rows as there are campaigns, links, selections and opt-outs.
+HISTORIES = ("campaigns_history", "campaign_customers_history", "links_history", "opt_outs_history")
+DAILY = (
+    "customer_events",
+    "customer_orders",
+    "order_lines",
+    "product_daily",
+    "signal_snapshots",
+    "cohort_membership",
+    "cohort_sizes",
+)
+TABLES = (*HISTORIES, "identity_links", "customers", "products", "groups", *DAILY)
+
+_EVENT_COLUMNS = (
+    "external_id",
+    "event_name",
+    "occurred_at",
+    "customer_id",
+    "flockr_vid",
+    "campaign_id",
+    "link_id",
+    "agent_class",
+    "device_type",
+    "failure_code",
+)
+
+
+@dataclass(frozen=True)
+class CampaignInputs:
+    """Rows for all days of a run; columns are those of the lake tables, fewer where that saves memory.
+
+    Attributes:
+        histories: versions of campaigns, campaign_customers, links and opt_outs, by entity.
+        events: message events and link clicks up to the end of the last day.
+        identity: facts that a visitor was a customer.
+        orders: sales of customers who clicked.
+        lines: sales and returns of campaign products.
+        product_daily: units of campaign products by day.
+        published: days of which ``product_daily`` exists.
+        signals: stock runway and scarcity of campaign products.
+        membership: members of audience cohorts who were selected.
+        definitions: definition version of each cohort by day.
+        known: ids that exist, by entity.
+        versions: input versions by day.
+        zone: IANA zone of the tenant.
+    """
+
+    histories: dict[str, pl.DataFrame]
+    events: pl.DataFrame
+    identity: pl.DataFrame
+    orders: pl.DataFrame
+    lines: pl.DataFrame
+    product_daily: pl.DataFrame
+    published: frozenset[date]
+    signals: pl.DataFrame
+    membership: pl.DataFrame
+    definitions: pl.DataFrame
+    known: dict[str, pl.DataFrame]
+    versions: dict[date, Inputs]
+    zone: str
+
+
+def read_inputs(lake: Lake, zone: str, days: Sequence[Day]) -> CampaignInputs:
+    """Read what the files of the days need; the events are scanned once, whatever the number of days."""
+    dates = [day.date for day in days]
+    last = max(dates, default=date.min)
+    histories = {table.removesuffix("_history"): lake.read(table) for table in HISTORIES}
+    events = _events(lake, last)
+    skus = product_ids(histories["campaigns"])
+    audiences = histories["campaigns"]["audience_cohort_id"].drop_nulls().unique()
+    selected = histories["campaign_customers"]["customer_id"].drop_nulls().unique()
+    return CampaignInputs(
+        histories=histories,
+        events=events,
+        identity=lake.read("identity_links").select("flockr_vid", "customer_id", "occurred_at").drop_nulls(),
+        orders=_until(lake, "customer_orders", last)
+        .filter((pl.col("kind") == "sale") & pl.col("customer_id").is_not_null())
+        .select("order_id", "customer_id", "occurred_at", "net_minor", "discount_minor", "currency")
+        .collect(),
+        lines=_until(lake, "order_lines", last).filter(pl.col("product_id").is_in(skus.implode())).collect(),
+        product_daily=_until(lake, "product_daily", last)
+        .filter(pl.col("product_id").is_in(skus.implode()))
+        .select("date", "product_id", "units_sold")
+        .collect(),
+        published=frozenset(lake.days("product_daily")),
+        signals=lake.scan("signal_snapshots", dates)
+        .filter(
+            pl.col("signal_id").is_in(["stock_runway_days", "scarcity_state"]) & pl.col("subject").is_in(skus.implode())
+        )
+        .select("date", "signal_id", "subject", "value", "state")
+        .collect(),
+        membership=lake.scan("cohort_membership", dates)
+        .filter(pl.col("cohort_id").is_in(audiences.implode()) & pl.col("external_id").is_in(selected.implode()))
+        .select("date", "cohort_id", "external_id", "entered_at", "is_member")
+        .collect(),
+        definitions=lake.scan("cohort_sizes", dates).select("date", "cohort_id", "definition_version").collect(),
+        known={name: lake.scan(name).select("external_id").collect() for name in ("customers", "products", "groups")},
+        versions=input_versions(lake, [table for table in TABLES if lake.exists(table)], dates),
+        zone=zone,
+    )
+
+
+def _events(lake: Lake, last: date) -> pl.DataFrame:
+    message = pl.col("event_name").is_in(list(MESSAGES)) & pl.col("campaign_id").is_not_null()
+    return (
+        _until(lake, "customer_events", last)
+        .filter(message | (pl.col("event_name") == CLICKED))
+        .select(_EVENT_COLUMNS)
+        .collect()
+    )
+
+
+def _until(lake: Lake, table: str, last: date) -> pl.LazyFrame:
+    return lake.scan(table, [day for day in lake.days(table) if day <= last])
+
+
+def product_ids(campaigns: pl.DataFrame) -> pl.Series:
+    """Every product that any version of a campaign names."""
+    found = campaigns.select(
+        pl.col("products").str.json_decode(pl.List(pl.Struct({"product_id": pl.String}))).alias("products")
+    ).explode("products")
+    return found["products"].struct.field("product_id").drop_nulls().unique().sort().alias("product_id")
+
+
+def as_of(history: pl.DataFrame, end: datetime) -> pl.DataFrame:
+    """Version of each id at an instant, the first one being valid from the beginning; tombstones are left out.
+
+    Args:
+        history: folded versions with ``effective_from``, ``effective_to`` and ``is_deleted``.
+        end: the instant; a version that begins at it is not yet valid.
+    """
+    first = pl.col("effective_from").min().over("external_id")
+    started = (pl.col("effective_from") < end) | (pl.col("effective_from") == first)
+    return (
+        history.filter(started)
+        .sort("external_id", "effective_from", "version_hash")
+        .unique("external_id", keep="last", maintain_order=True)
+        .filter(~pl.col("is_deleted"))
+    )
+
+
+def baseline_days(start: date) -> list[date]:
+    """The four weeks before a campaign's first day."""
+    return [start - timedelta(days=n) for n in range(1, 7 * BASELINE_WEEKS + 1)]

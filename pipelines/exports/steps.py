@@ -1,0 +1,166 @@
+"""Steps of the exports: Parquet datasets to S3 and campaign files to GCS, and the checks of what was published."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.calendar import Day, day_of
+from pipelines.config import Tenant
+from pipelines.exports.campaigns.inputs import TABLES as CAMPAIGN_TABLES
+from pipelines.exports.campaigns.inputs import read_inputs
+from pipelines.exports.campaigns.write import write_files
+from pipelines.exports.inputs import SOURCES, definition_versions, input_versions, open_references
+from pipelines.exports.parquet import events, write_partition
+from pipelines.exports.publish import publish
+from pipelines.exports.revision import Place, Revision, newest_revision
+from pipelines.exports.target import Clock, export_store, record_published
+from pipelines.exports.verify import partition_problems
+from pipelines.step import Check, CheckResult, Step
+from pipelines.storage.lake import Commit
+from pipelines.storage.objects import ObjectStore
+from schemas.exports import CAMPAIGN_FILES, CSV_FILES, DATASETS
+
+Published = tuple[Day, Revision, bool]
+
+#: The one place where publishing reads a clock: ``export_slo.published_at`` is when it happened.
+NOW: Clock = partial(datetime.now, UTC)
+
+S3_OUTPUTS = {dataset: f"s3_{dataset}" for dataset in DATASETS}
+GCS_OUTPUTS = {file: f"gcs_{file}" for file in CSV_FILES}
+
+
+def parquet_exports(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) -> dict[str, Commit]:
+    """Publish the Parquet datasets of the days; nothing when the tenant has no S3 target.
+
+    Returns:
+        A commit for each ``s3_<dataset>``; its version is the newest revision among the days.
+    """
+    store = export_store(tenant, "s3")
+    bounds = [day_of(day, tenant.zone) for day in days]
+    commits: dict[str, Commit] = {}
+    for dataset, output in S3_OUTPUTS.items():
+        done = _publish_dataset(tenant, store, dataset, bounds) if store else []
+        record_published(tenant, [(day, revision) for day, revision, _ in done], clock)
+        commits[output] = _outcome(output, done)
+    return commits
+
+
+def _publish_dataset(tenant: Tenant, store: ObjectStore, dataset: str, bounds: Sequence[Day]) -> list[Published]:
+    days = [day.date for day in bounds]
+    places = [Place(dataset, day, dataset) for day in days]
+    # Revisions are pinned before the first input is read: a run that paused in between must not win.
+    before = [newest_revision(store, place) for place in places]
+    table = "customer_events" if dataset == "events" else dataset
+    versions = input_versions(tenant.lake, [table], days)
+    references = open_references(tenant.lake, dataset, days)
+    rows = tenant.lake.scan(table, days)
+    done: list[Published] = []
+    for day, place, pinned in zip(bounds, places, before, strict=True):
+        frame = rows.filter(pl.col("date") == day.date).collect()
+        unresolved, completeness = references[day.date]
+        with tempfile.TemporaryDirectory() as folder:
+            content = write_partition(
+                dataset,
+                tenant.id,
+                day.date,
+                events(frame) if dataset == "events" else frame,
+                Path(folder),
+                unresolved=unresolved,
+                completeness=completeness,
+                inputs=versions[day.date] + definition_versions(frame),
+            )
+            done.append((day, *publish(store, place, day, tenant.zone.key, pinned, content)))
+    return done
+
+
+def campaign_files(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) -> dict[str, Commit]:
+    """Publish the five CSV files of the days, each day's as one revision; nothing when the tenant has no GCS target.
+
+    Returns:
+        A commit for each ``gcs_<file>``; its version is the newest revision among the days.
+    """
+    store = export_store(tenant, "gcs")
+    done = _publish_files(tenant, store, [day_of(day, tenant.zone) for day in days]) if store else []
+    record_published(tenant, [(day, revision) for day, revision, _ in done], clock)
+    return {output: _outcome(output, done, f"{file}.csv") for file, output in GCS_OUTPUTS.items()}
+
+
+def _publish_files(tenant: Tenant, store: ObjectStore, bounds: Sequence[Day]) -> list[Published]:
+    places = [Place(CAMPAIGN_FILES, day.date, "") for day in bounds]
+    # Pinned before the first input is read, as above.
+    before = [newest_revision(store, place) for place in places]
+    inputs = read_inputs(tenant.lake, tenant.zone.key, bounds)
+    done: list[Published] = []
+    for day, place, pinned in zip(bounds, places, before, strict=True):
+        with tempfile.TemporaryDirectory() as folder:
+            content = write_files(inputs, day, Path(folder))
+            done.append((day, *publish(store, place, day, tenant.zone.key, pinned, content)))
+    return done
+
+
+def _outcome(output: str, done: Sequence[Published], file: str | None = None) -> Commit:
+    rows: dict[date | None, int] = {
+        day.date: sum(entry.rows for entry in revision.manifest.files if file in (None, entry.name))
+        for day, revision, _ in done
+    }
+    return Commit(
+        table=output,
+        version=max((revision.number for _, revision, _ in done), default=0),
+        rows=rows,
+        changed=tuple(day.date for day, _, made in done if made),
+        equal=tuple(day.date for day, _, made in done if not made),
+    )
+
+
+def _verified(dataset: str, kind: str, tenant: Tenant, days: Sequence[date]) -> CheckResult:
+    store = export_store(tenant, "s3" if kind == "s3" else "gcs")
+    folder = dataset if kind == "s3" else ""
+    problems: list[str] = []
+    for day in days if store else ():
+        assert store is not None  # noqa: S101
+        problems += partition_problems(store, Place(dataset, day, folder))
+    return CheckResult(
+        name="readable",
+        passed=not problems,
+        description="A reader finds the success marker, the manifest, and files with the rows and sha256 it names.",
+        evidence={"days": len(days), "problems": len(problems), **({"first": problems[0]} if problems else {})},
+    )
+
+
+def _checks() -> tuple[Check, ...]:
+    described = "What a reader finds is what the manifest says."
+    parquet = [Check(S3_OUTPUTS[name], "readable", described, partial(_verified, name, "s3")) for name in DATASETS]
+    files = Check(GCS_OUTPUTS["campaigns"], "readable", described, partial(_verified, CAMPAIGN_FILES, "gcs"))
+    return (*parquet, files)
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="parquet_exports",
+        group="exports",
+        outputs=tuple(S3_OUTPUTS.values()),
+        inputs=tuple(sorted({"customer_events", "unresolved_references", *DATASETS} - {"events"})),
+        run=parquet_exports,
+        kinds=("parquet", "s3"),
+        description="Date-partitioned snappy Parquet with manifests, revisions and change lists.",
+    ),
+    Step(
+        name="campaign_files",
+        group="exports",
+        outputs=tuple(GCS_OUTPUTS.values()),
+        inputs=CAMPAIGN_TABLES,
+        run=campaign_files,
+        kinds=("csv", "gcs"),
+        description="The five daily CSV files of campaigns, with one manifest.",
+    ),
+)
+
+CHECKS: tuple[Check, ...] = _checks()
+
+assert set(SOURCES) == set(DATASETS)  # noqa: S101

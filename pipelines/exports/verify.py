@@ -1,0 +1,145 @@
+"""Check a published partition as a reader would: marker, manifest, and each file's bytes, rows and columns."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from pipelines.errors import UsageError
+from pipelines.exports.csv_format import read_csv
+from pipelines.exports.manifest import FileEntry, Manifest, ManifestError
+from pipelines.exports.publish import success_mark
+from pipelines.exports.revision import MAJOR, MANIFEST, SUCCESS, Place
+from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, object_sha256, open_store
+from schemas.exports import CSV_FILES, DATASETS, file_contract
+
+_PARTITION = re.compile(rf"^(?P<root>.*?)/?{MAJOR}(/(?P<folder>[a-z_]+))?(/date=(?P<day>\d{{4}}-\d{{2}}-\d{{2}}))?/?$")
+
+
+def verify(url: str) -> tuple[list[str], list[str]]:
+    """Check one partition, all days of a dataset, or a whole export.
+
+    Args:
+        url: URL or local path of ``<root>/v1``, ``<root>/v1/<dataset>`` or a ``date=`` folder below; for CSV without
+        the
+            dataset.
+
+    Returns:
+        Paths of the partitions that were checked, and what is wrong, one line each.
+
+    Raises:
+        UsageError: the URL is not of that form, or nothing is published below it.
+    """
+    store, places = find_partitions(url)
+    problems = [f"{place.copy}: {problem}" for place in places for problem in partition_problems(store, place)]
+    return [place.copy for place in places], problems
+
+
+def find_partitions(url: str) -> tuple[ObjectStore, list[Place]]:
+    """The store and the partitions that a URL stands for."""
+    base, _, path = _split(url)
+    match = _PARTITION.match(path.rstrip("/"))
+    if match is None:
+        raise UsageError(f"{url!r} is not below a {MAJOR} folder; use ROOT/{MAJOR}[/DATASET][/date=YYYY-MM-DD]")
+    store = open_store(f"{base}{match['root']}")
+    if match["day"]:
+        day, folder = date.fromisoformat(match["day"]), match["folder"] or ""
+        return store, [Place(folder, day, folder)]
+    prefix = f"{MAJOR}/{match['folder']}/" if match["folder"] else f"{MAJOR}/"
+    places = sorted({place for key in store.list(prefix) if (place := _place(key))}, key=lambda place: place.path)
+    if not places:
+        raise UsageError(f"nothing is published below {url}")
+    return store, places
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    if "://" not in url:
+        url = Path(url).absolute().as_uri()
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}", parts.netloc, parts.path
+
+
+def _place(key: str) -> Place | None:
+    match = re.match(rf"^{MAJOR}/(?:([a-z][a-z_]*)/)?date=(\d{{4}}-\d{{2}}-\d{{2}})/", key)
+    return Place(match[1] or "", date.fromisoformat(match[2]), match[1] or "") if match else None
+
+
+def partition_problems(store: ObjectStore, place: Place) -> list[str]:
+    """What a reader of the copy, or of the revision that its manifest names, would stumble over; empty when well."""
+    return list(_problems(store, place))
+
+
+def _problems(store: ObjectStore, place: Place) -> Iterator[str]:
+    try:
+        raw = store.get(f"{place.copy}/{MANIFEST}")
+        manifest = Manifest.decode(raw)
+    except ObjectNotFoundError:
+        yield f"{MANIFEST} is not there"
+        return
+    except ManifestError as error:
+        yield str(error)
+        return
+    try:
+        if store.get(f"{place.copy}/{SUCCESS}") != success_mark(raw):
+            yield f"{SUCCESS} was written for another manifest: a revision is being published, or was interrupted"
+    except ObjectNotFoundError:
+        yield f"{SUCCESS} is not there"
+    if manifest.date != place.day.isoformat():
+        yield f"the manifest is of {manifest.date}"
+    if sum(entry.rows for entry in manifest.files) != manifest.row_count:
+        yield "row_count is not the sum of the files' rows"
+    for entry in manifest.files:
+        yield from _file_problems(store, place, manifest, entry)
+    yield from _other_objects(store, place, manifest)
+
+
+def _file_problems(store: ObjectStore, place: Place, manifest: Manifest, entry: FileEntry) -> Iterator[str]:
+    try:
+        data = store.get(f"{place.copy}/{entry.name}")
+    except ObjectNotFoundError:
+        yield f"{entry.name} is not there"
+        return
+    if object_sha256(store, entry.path) != entry.sha256:
+        yield f"{entry.path} is not the object that the manifest names"
+    if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
+        # Damaged Parquet can bring the reader down, so bytes that are not ours are not opened.
+        yield f"{entry.name}: sha256 or size differs from the manifest"
+        return
+    rows = _columns_and_rows(data, manifest, entry)
+    if isinstance(rows, str):
+        yield f"{entry.name}: {rows}"
+    elif rows != entry.rows:
+        yield f"{entry.name}: has {rows} rows, the manifest says {entry.rows}"
+
+
+def _columns_and_rows(data: bytes, manifest: Manifest, entry: FileEntry) -> int | str:
+    """Number of rows, or what is wrong with the columns.
+
+    A file of another minor version has fewer or more columns at the right end, and is right.
+    """
+    found: list[object]
+    expected: list[object]
+    if entry.name.endswith(".csv"):
+        frame = read_csv(data)
+        found, expected = list(frame.columns), list(CSV_FILES[entry.name.removesuffix(".csv")].names)
+    elif manifest.dataset in DATASETS:
+        frame = pl.read_parquet(io.BytesIO(data))
+        found, expected = list(frame.schema.items()), list(file_contract(manifest.dataset).schema.items())
+    else:
+        return f"dataset {manifest.dataset} is not known"
+    same = all(ours == theirs for ours, theirs in zip(found, expected, strict=False))
+    return frame.height if same else "columns are not those of the contract"
+
+
+def _other_objects(store: ObjectStore, place: Place, manifest: Manifest) -> Iterator[str]:
+    named = {MANIFEST, SUCCESS, *(entry.name for entry in manifest.files)}
+    for key in store.list(f"{place.copy}/"):
+        if key.rpartition("/")[2] not in named:
+            yield f"{key.rpartition('/')[2]} is not named by the manifest"

@@ -1,0 +1,95 @@
+"""What a store of whole objects must do, and what is derived from it for all stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pipelines.errors import MurmurError, UsageError
+
+
+class ObjectNotFoundError(MurmurError):
+    """There is no object of that key."""
+
+
+class ObjectStore(Protocol):
+    """Whole objects by key below one root. Keys are relative, with ``/`` between their parts."""
+
+    @property
+    def url(self) -> str:
+        """Root URL without a trailing slash."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Create an object unless the key is taken, in one atomic request.
+
+        Returns:
+            True when the object now holds exactly ``data``: this call made it, or it was equal already (a retry whose
+            first answer was lost cannot be told from that). False when somebody else's other data is there, which
+            stays.
+        """
+        ...
+
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Create or replace an object; readers see the old one or the new one."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """All bytes of an object.
+
+        Raises:
+            ObjectNotFoundError: it is not there.
+        """
+        ...
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object a piece at a time, for what may be larger than memory allows; raises like ``get``."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether the key is taken."""
+        ...
+
+    def list(self, prefix: str = "") -> Sequence[str]:
+        """Keys that start with the prefix, sorted; no folders."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens when it is not there."""
+        ...
+
+
+def object_sha256(store: ObjectStore, key: str) -> str | None:
+    """sha256 of an object's bytes; None when it is not there."""
+    digest = hashlib.sha256()
+    try:
+        for chunk in store.chunks(key):
+            digest.update(chunk)
+    except ObjectNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
+def checked_key(key: str) -> str:
+    """The key itself.
+
+    Raises:
+        UsageError: it is empty, absolute, or climbs out of the root.
+    """
+    parts = key.split("/")
+    if not key or any(part in ("", ".", "..") for part in parts):
+        raise UsageError(f"object key {key!r} must be relative, without empty parts, '.' or '..'")
+    return key
+
+
+def below(prefix: str, key: str) -> str:
+    """A key under the prefix of the store's root."""
+    return f"{prefix}/{checked_key(key)}" if prefix else checked_key(key)
+
+
+def relative(prefix: str, keys: Iterator[str] | Sequence[str]) -> Sequence[str]:
+    """Keys of the whole bucket as keys below the root, sorted."""
+    start = len(prefix) + 1 if prefix else 0
+    return sorted(key[start:] for key in keys)
