@@ -140,6 +140,7 @@ STEPS: tuple[Step, ...] = (
         outputs=("product_hourly", "product_daily"),
         inputs=("customer_events", "order_lines", "stock_levels", "identity_links"),
         run=product_facts,
+        carries_state=True,
         description="Demand, sales and stock of products.",
     ),
 )

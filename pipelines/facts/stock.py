@@ -14,8 +14,9 @@ COLUMNS = (*PLACE, "measured_at", "available")
 def last_by_place(measured: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """The newest measurement of each place, from ``COLUMNS``; one without a quantity says nothing."""
     rows = measured.lazy().filter(pl.col("available").is_not_null() & pl.col("product_id").is_not_null())
-    newest = pl.col("measured_at").arg_max()
-    kept = rows.group_by(PLACE).agg(pl.col("measured_at").max(), pl.col("available").get(newest))
+    # A sender may give one measurement two ids; the smaller quantity counts, so that the choice is not the reader's.
+    newest = pl.col("measured_at") == pl.col("measured_at").max()
+    kept = rows.group_by(PLACE).agg(pl.col("measured_at").max(), pl.col("available").filter(newest).min())
     return kept.select(COLUMNS).collect(engine="streaming")
 
 
@@ -28,7 +29,8 @@ def on_day(before: pl.DataFrame, today: pl.DataFrame) -> pl.DataFrame:
         before: ``last_by_place`` of all earlier days.
         today: ``COLUMNS`` of the day.
     """
-    measured = today.filter(pl.col("available").is_not_null() & pl.col("product_id").is_not_null()).select(COLUMNS)
+    known = today.filter(pl.col("available").is_not_null() & pl.col("product_id").is_not_null())
+    measured = known.group_by(*PLACE, "measured_at").agg(pl.col("available").min()).select(COLUMNS)
     start = before.select(COLUMNS).with_columns(pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("measured_at"))
     # A place's change against its previous measurement turns sums over places into one running sum per product.
     steps = pl.concat([start, measured]).sort(*PLACE, "measured_at", nulls_last=False)

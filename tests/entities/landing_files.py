@@ -14,6 +14,8 @@ import polars as pl
 from pipelines.calendar import local_date
 from pipelines.config import Tenant, TenantConfig
 from pipelines.entities.natural_key import natural_id
+from pipelines.landing import store
+from pipelines.landing.layout import SORTED_BY, folder, receipt_file, split_file, split_schema
 from pipelines.storage.hashing import subject_key
 from schemas.entities import ENTITIES, Entity
 
@@ -58,42 +60,23 @@ def versions(entity: Entity, records: Sequence[dict[str, Any]]) -> pl.DataFrame:
 def land(tenant: Tenant, name: str, records: Sequence[dict[str, Any]]) -> str:
     """Commit one batch after those that are there; the id of the batch."""
     entity = ENTITIES[name]
-    folder = tenant.landing / name
-    folder.mkdir(parents=True, exist_ok=True)
-    earlier = [pl.read_parquet(path, columns=["external_id"]) for path in sorted(folder.glob("*.parquet"))]
-    known = set(pl.concat(earlier)["external_id"]) if earlier else set()
+    place = folder(tenant, name)
+    place.mkdir(parents=True, exist_ok=True)
+    known = store.scan(tenant, name).select("external_id").collect()["external_id"]
     instant = pl.col(entity.day_instant)
-    frame = versions(entity, records).with_row_index("line_no", offset=1)
-    split = frame.with_columns(
-        pl.col("line_no").cast(pl.Int64),
+    schema = split_schema(entity)
+    split = versions(entity, records).with_columns(
+        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("line_no"),
         (local_date(instant, tenant.zone) if entity.partitioned else pl.lit(None, dtype=pl.Date)).alias("date"),
         subject_key("external_id").alias("id_key"),
-        (pl.col("external_id").is_in(list(known)) | ~pl.col("external_id").is_first_distinct()).alias("repeat"),
-        *(
-            pl.col(c.name).cast(pl.String).alias(f"{c.name}__text")
-            for c in entity.stored
-            if c.kind not in ("string", "json")
-        ),
+        (pl.col("external_id").is_in(known.implode()) | ~pl.col("external_id").is_first_distinct()).alias("repeat"),
+        *(pl.lit(None, dtype=pl.String).alias(column) for column in schema if column.endswith("__text")),
     )
-    head = ["line_no", "op", "order_at", "date", "id_key", "repeat", "patch_fields"]
-    ordered = split.select(*head, pl.exclude(head)).sort("date", "id_key", "order_at", "line_no")
-    batch = hashlib.sha256(repr((name, len(list(folder.glob("*.json"))), records)).encode()).hexdigest()
-    ordered.write_parquet(folder / f"{batch}.parquet", compression="snappy")
-    receipt = {
-        "entity": name,
-        "batch_id": batch,
-        "file": f"{name}.ndjson",
-        "received_at": "2026-03-01T00:00:00+00:00",
-        "source": "file",
-        "bytes": 1,
-        "received": len(records),
-        "accepted": len(records),
-        "duplicate": 0,
-        "superseded": 0,
-        "quarantined": 0,
-        "first_date": None,
-        "last_date": None,
-        "file_reason": None,
-    }
-    (folder / f"{batch}.json").write_text(json.dumps(receipt))
+    batch = hashlib.sha256(repr((name, len(store.committed(tenant, name)), records)).encode()).hexdigest()
+    split.select(schema.names()).sort(SORTED_BY).write_parquet(split_file(tenant, name, batch), compression="snappy")
+    dates = tuple(split["date"].drop_nulls().unique().sort())
+    counts = {"received": len(records), "accepted": len(records), "duplicate": 0, "superseded": 0, "quarantined": 0}
+    received = at("2026-03-01T00:00")
+    receipt = store.Receipt(name, batch, f"{name}.ndjson", received, "file", 1, **counts, dates=dates)
+    receipt_file(tenant, name, batch).write_bytes(receipt.to_json())
     return batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import pytest
 
 from pipelines.config import Tenant
 from pipelines.entities.steps import CHECKS, STEPS
+from pipelines.landing import store
+from pipelines.landing.layout import quarantine_file, receipt_file
 from pipelines.storage.hashing import logical_sha256
 from schemas.registry import DIMENSIONS
+from schemas.tables import QUARANTINE
 from tests.entities.landing_files import at, land, make_tenant, record
 
 DAYS = [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)]
@@ -181,11 +185,13 @@ def test_a_waiting_row_waits_since_its_first_version(tenant: Tenant) -> None:
 def test_ledgers_list_batches_and_refused_rows(tenant: Tenant) -> None:
     batch = land(tenant, "customers", [record(external_id="c1", updated_at=at("2026-03-01"))])
     refused = {"entity": "customers", "batch_id": batch, "file": "f", "line_no": 2, "rule": "r", "reason": "r:x"}
-    frame = pl.DataFrame([{**refused, "redacted_row": "{}"}])
-    frame.write_parquet(tenant.landing / "customers" / f"{batch}.quarantine.parquet")
-    frame.write_parquet(tenant.landing / "customers" / "uncommitted.quarantine.parquet")
+    frame = pl.DataFrame([{**refused, "redacted_row": "{}"}], schema=QUARANTINE.schema)
+    frame.write_parquet(quarantine_file(tenant, "customers", batch))
+    receipt = store.committed(tenant, "customers")[0]
+    counted = replace(receipt, received=2, quarantined=1)
+    receipt_file(tenant, "customers", batch).write_bytes(counted.to_json())
     run(tenant)
-    assert tenant.lake.read("batches").select("entity", "batch_id", "received").rows() == [("customers", batch, 1)]
+    assert tenant.lake.read("batches").select("entity", "batch_id", "received").rows() == [("customers", batch, 2)]
     assert tenant.lake.read("quarantine").select("line_no", "reason").rows() == [(2, "r:x")]
 
 
