@@ -1,0 +1,94 @@
+"""Runs the parts in order and gathers the entity frames and the true answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.simulator import (
+    campaigns,
+    catalogue,
+    events,
+    log,
+    people,
+    referrals,
+    sales,
+    sessions,
+    stock,
+    transactions,
+    truth,
+    world,
+)
+from pipelines.simulator.settings import SimulationConfig
+from schemas.entities import ENTITIES
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What was simulated.
+
+    Attributes:
+        config: what was asked for.
+        entities: entity name -> frame with the received columns that are used, typed as in ``schemas.entities``;
+            rows in order of their instant.
+        truth: answer name -> frame; see ``docs/simulator.md``.
+    """
+
+    config: SimulationConfig
+    entities: dict[str, pl.DataFrame]
+    truth: dict[str, pl.DataFrame]
+
+
+def simulate(config: SimulationConfig) -> Simulation:
+    """Simulate a retailer: the same config gives the same frames."""
+    places = world.build(config)
+    goods = catalogue.build(config)
+    crowd = people.build(config, places)
+    opted_out = campaigns.earlier_opt_outs(config, crowd)
+    letters = campaigns.build(config, crowd, goods, opted_out)
+    visits = sessions.run(config, crowd, goods, sessions.plan(config, crowd, goods, letters.clicks))
+    sold = sales.build(config, places, crowd, goods, (visits.orders, visits.lines), letters.percent_off)
+    history = log.merged([visits.events, letters.events], config.start, config.end)
+    levels = stock.build(config, goods, sold)
+    frames = {
+        "customers": people.customer_rows(config, crowd, places, opted_out[0]),
+        "customer_events": events.rows(config, crowd, goods, letters, sold, history),
+        "transactions": transactions.rows(config, places, crowd, goods, letters.ids, sold),
+        "products": goods.products,
+        "groups": places.groups,
+        "outlets": places.outlets,
+        "campaigns": letters.campaigns,
+        "campaign_customers": letters.campaign_customers,
+        "links": letters.links,
+        "referral_events": referrals.build(config, crowd, letters.ids),
+        "opt_outs": letters.opt_outs,
+        "identity_links": events.identity_links(config, crowd, visits.links),
+        "stock_levels": levels.rows,
+        "fx_rates": referrals.rates(config),
+    }
+    entities = {name: _received(name, frame) for name, frame in frames.items()}
+    links = truth.all_links(config, crowd, visits.links)
+    cart_orders = truth.visitor_orders(config, crowd, sold, links)
+    abandonments, open_carts = truth.carts(config, crowd, goods, history, cart_orders)
+    lapsed, repeats = truth.customer_orders(config, crowd, sold)
+    answers = {
+        "cart_abandonments": abandonments,
+        "cart_abandoners": truth.abandoners(abandonments),
+        "open_carts": open_carts,
+        "lapsed_customers": lapsed,
+        "repeat_purchasers": repeats,
+        "orders": truth.orders(crowd, sold),
+        "stock": levels.end_of_day,
+        "units_sold": truth.units_sold(config, goods, sold),
+        "link_clicks": truth.link_clicks(config, letters, history),
+    }
+    return Simulation(config, entities, answers)
+
+
+def _received(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns in contract order with contract types; columns that the simulator never fills are left out."""
+    columns = {column.name: column.dtype for column in ENTITIES[name].received if column.name in frame.columns}
+    if set(frame.columns) != set(columns):
+        raise ValueError(f"simulated {name} has a column that the entity does not have")
+    return frame.select([pl.col(column).cast(dtype) for column, dtype in columns.items()])
