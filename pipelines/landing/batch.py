@@ -1,0 +1,151 @@
+"""One batch while it is read: piece after piece is parsed, typed, split, and sorted into what lands and what is refused.
+
+Nothing is written here except pieces that wait in the spool; ``ingest`` publishes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from pipelines.calendar import local_date
+from pipelines.config import Tenant
+from pipelines.landing import personal, records, referrals
+from pipelines.landing.layout import split_schema
+from pipelines.landing.refusals import FileRefused, Refused, plain_key, redacted
+from pipelines.landing.source import Payload
+from pipelines.landing.spool import Spool
+from pipelines.landing.typed import TRANSPORT, Typed, order_instant, typed
+from pipelines.landing.vault import derived_key
+from pipelines.storage.hashing import subject_key
+from schemas.entities.envelope import Entity
+from schemas.tables import QUARANTINE
+
+#: Fields of the envelope that say where a record belongs; the command says it already.
+_ADDRESSED = ("tenant", "entity")
+
+
+@dataclass
+class Batch:
+    """What has been read so far.
+
+    Attributes:
+        spool: typed rows.
+        received: rows seen, good and bad.
+        refused: columns line_no, rule, reason, redacted_row of each refused row.
+        sealed_rows: the refused rows as received, as NDJSON of line_no and raw; for the vault only.
+        sealed_people: personal records as Arrow files; for the vault only.
+        unknown: names of undeclared fields, and in how many pieces they were seen.
+        file_reason: why the whole file was refused.
+    """
+
+    spool: Spool
+    received: int = 0
+    refused: list[dict[str, object]] = field(default_factory=list)
+    sealed_rows: list[bytes] = field(default_factory=list)
+    sealed_people: list[bytes] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+    file_reason: str | None = None
+
+
+def read_batch(tenant: Tenant, entity: Entity, payload: Payload, new_spool: Spool) -> Batch:
+    """Read a whole file into a batch; a file that cannot be read becomes one refused row of line 0."""
+    batch = Batch(new_spool)
+    key = derived_key(tenant, "contact") if entity.personal else b""
+    try:
+        for texts in records.read(payload, _asked(entity)):
+            _take(batch, tenant, entity, texts, key)
+    except FileRefused as refusal:
+        batch = Batch(Spool(new_spool.folder / "refused", split_schema(entity)), file_reason=refusal.reason)
+        _refuse(batch, [Refused(0, refusal.reason, "")])
+    return batch
+
+
+def _asked(entity: Entity) -> list[str]:
+    """Keys to read from a record; those that say where it belongs are read so that they do not count as unknown."""
+    shapes = referrals.SOURCE_KEYS if entity.name == "referral_events" else ()
+    return list(dict.fromkeys((*(column.name for column in entity.received), *shapes, *_ADDRESSED)))
+
+
+def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, key: bytes) -> None:
+    batch.unknown.update(sorted({plain_key(name) for name in texts.unknown}))
+    _refuse(batch, texts.refused)
+    frame = texts.frame
+    if not frame.height:
+        return
+    numbers = frame["line_no"]
+    if entity.name == "referral_events":
+        frame = referrals.flatten(frame)
+    result = typed(frame, entity, tenant.zone, controls=texts.controls)
+    reasons = result.verdict.reasons()
+    if reasons:
+        raws = texts.lines.raw([numbers[i] for i in reasons])
+        _refuse(batch, [Refused(numbers[i], why, raws[numbers[i]]) for i, why in reasons.items()])
+    good = _good(result, numbers, texts, entity)
+    batch.received += good.height
+    good = personal.derive(good, entity, key)
+    people = personal.records(good, entity)
+    if people is not None:
+        buffer = io.BytesIO()
+        people.write_ipc(buffer)
+        batch.sealed_people.append(buffer.getvalue())
+    batch.spool.add(_split(good, tenant, entity))
+
+
+def _good(result: Typed, numbers: pl.Series, texts: records.Texts, entity: Entity) -> pl.DataFrame:
+    """The rows that stay, with line_no, order_at and patch_fields."""
+    frame = result.frame.with_columns(numbers, order_instant(entity).alias("order_at"))
+    frame = frame.filter(~result.verdict.refused) if result.verdict.refused.any() else frame
+    patches = frame.filter(pl.col("op") == "patch")["line_no"].to_list()
+    if not patches:
+        return frame.with_columns(pl.lit(None, pl.String).alias("patch_fields"))
+    if texts.empty_clears:
+        plain = [c.name for c in entity.columns if c.kind == "string"]
+        cleared = (pl.col("op") == "patch") & (pl.col(plain) == "")
+        frame = frame.with_columns(pl.when(~cleared | pl.col(plain).is_null()).then(pl.col(plain)))
+    raws = texts.lines.raw(patches)
+    named = [(line, _named(raws[line], entity)) for line in patches]
+    fields = pl.DataFrame(named, schema={"line_no": pl.Int64, "patch_fields": pl.String}, orient="row")
+    return frame.join(fields, on="line_no", how="left", maintain_order="left")
+
+
+def _named(raw: str, entity: Entity) -> str:
+    """Canonical JSON list of the stored columns that a patch decides; absent fields are not in it, null ones are."""
+    present = [name for name in json.loads(raw) if name not in TRANSPORT or name in _own(entity)]
+    return json.dumps([n for n in personal.patched(present, entity) if n != "external_id"], separators=(",", ":"))
+
+
+def _own(entity: Entity) -> set[str]:
+    return {column.name for column in entity.columns}
+
+
+def _split(frame: pl.DataFrame, tenant: Tenant, entity: Entity) -> pl.DataFrame:
+    """The split form, in contract order."""
+    # A tombstone or patch need not say when the thing happened; it then belongs to the day of its own instant.
+    instant = pl.coalesce(*dict.fromkeys((entity.day_instant, "order_at")))
+    day = local_date(instant, tenant.zone) if entity.partitioned else pl.lit(None, pl.Date)
+    schema = split_schema(entity)
+    return frame.with_columns(
+        day.alias("date"), subject_key("external_id").alias("id_key"), pl.lit(False).alias("repeat")
+    ).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _refuse(batch: Batch, refused: list[Refused]) -> None:
+    if not refused:
+        return
+    batch.received += len(refused)
+    batch.refused.extend(
+        {"line_no": r.line_no, "rule": r.rule, "reason": r.reason, "redacted_row": redacted(r.raw)} for r in refused
+    )
+    lines = [json.dumps({"line_no": r.line_no, "raw": r.raw}, ensure_ascii=False) for r in refused]
+    batch.sealed_rows.append(("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"))
+
+
+def quarantine_rows(batch: Batch, entity: Entity, batch_id: str, file: str) -> pl.DataFrame:
+    """The refused rows as the ``quarantine`` table has them."""
+    rows = [{**row, "entity": entity.name, "batch_id": batch_id, "file": file} for row in batch.refused]
+    return pl.DataFrame(rows, schema=QUARANTINE.schema).sort("line_no")

@@ -1,0 +1,152 @@
+"""Landing a file or a request body: once, whole, durable, and with every row accounted for.
+
+What is written, in this order, each whole and flushed: received bytes, personal fields and refused rows (all encrypted),
+the quarantine file, the split file, and last the receipt, which is the commit point. A run that is killed in between
+leaves nothing that readers trust, and the next one writes the same again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.config import Tenant
+from pipelines.errors import MurmurError
+from pipelines.landing import layout, repeats, store, vault
+from pipelines.landing.batch import Batch, quarantine_rows, read_batch
+from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
+from pipelines.landing.spool import Spool
+from pipelines.landing.store import Receipt
+from pipelines.storage.durable import create_bytes, replacing
+from schemas.entities.envelope import Entity
+
+
+def ingest_file(tenant: Tenant, entity: str, path: Path, *, source: str = "file", received_at: datetime) -> Receipt:
+    """Land one file.
+
+    Args:
+        tenant: whose file it is.
+        entity: what its records are.
+        path: ``.ndjson``, ``.json``, ``.csv`` or ``.parquet``, each also ``.gz``.
+        source: ``file`` or ``drop``.
+        received_at: when it was received, for the ledger.
+
+    Returns:
+        The receipt; for a file that landed before, its receipt with every row a duplicate and ``known`` set.
+
+    Raises:
+        UsageError: unknown entity or format, missing file, folder; nothing was done.
+        MurmurError: the file changed while it was read; nothing landed.
+    """
+    known = layout.entity_named(entity)
+    payload = payload_of_file(path)
+    return _land(tenant, known, payload, source, received_at)
+
+
+def ingest_bytes(
+    tenant: Tenant, entity: str, data: bytes, name: str, *, source: str = "http", received_at: datetime
+) -> Receipt:
+    """Land one request body; ``name`` says its format, such as ``body.ndjson.gz``. Else as ``ingest_file``."""
+    known = layout.entity_named(entity)
+    return _land(tenant, known, payload_of_bytes(data, name), source, received_at)
+
+
+def _land(tenant: Tenant, entity: Entity, payload: Payload, source: str, received_at: datetime) -> Receipt:
+    with _alone(tenant, entity) as work:
+        stamp = payload.stamp()
+        batch_id = payload.sha256()
+        before = store.find_receipt(tenant, entity.name, batch_id)
+        if before is not None:
+            return _again(before)
+        with ThreadPoolExecutor(1) as pool:
+            raw = layout.sealed_raw(tenant, batch_id)
+            sealing = pool.submit(vault.seal, tenant, raw, payload.blocks())
+            batch = read_batch(tenant, entity, payload, Spool(work, layout.split_schema(entity)))
+            sealing.result()
+        if payload.stamp() != stamp:
+            raise MurmurError(f"{payload.name}: changed while it was read; nothing landed, send it again")
+        return publish(tenant, entity, batch, _draft(entity, batch_id, payload, source, received_at))
+
+
+def _draft(entity: Entity, batch_id: str, payload: Payload, source: str, received_at: datetime) -> Receipt:
+    return Receipt(entity.name, batch_id, payload.name, received_at, source, payload.size, 0, 0, 0, 0, 0)
+
+
+def _again(before: Receipt) -> Receipt:
+    return replace(
+        before, duplicate=before.received, accepted=0, superseded=0, quarantined=0, file_reason=None, known=True
+    )
+
+
+@contextmanager
+def _alone(tenant: Tenant, entity: Entity) -> Iterator[Path]:
+    """One ingest at a time for a tenant and entity, with an empty work folder; what a killed one left is removed."""
+    folder = layout.folder(tenant, entity.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = folder / ".work"
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for stale in [*folder.glob(".*.tmp")]:
+            stale.unlink()
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt) -> Receipt:
+    """Write everything of a batch, the receipt last. The caller holds the entity's lock."""
+    batch_id = draft.batch_id
+    found = _repeats(tenant, entity, batch)
+    if batch.sealed_people:
+        vault.seal(tenant, layout.sealed_personal(tenant, entity.name, batch_id), batch.sealed_people)
+    if batch.refused:
+        vault.seal(tenant, layout.sealed_quarantine(tenant, entity.name, batch_id), batch.sealed_rows)
+        with replacing(layout.quarantine_file(tenant, entity.name, batch_id)) as temporary:
+            quarantine_rows(batch, entity, batch_id, draft.file).write_parquet(temporary, compression="snappy")
+    split = layout.split_file(tenant, entity.name, batch_id)
+    with replacing(split) as temporary:
+        batch.spool.write(temporary, found.duplicates, found.repeats)
+    receipt = _receipt(draft, batch, found, split)
+    create_bytes(layout.receipt_file(tenant, entity.name, batch_id), receipt.to_json())
+    return receipt
+
+
+def _repeats(tenant: Tenant, entity: Entity, batch: Batch) -> repeats.Repeats:
+    def own(hits: pl.DataFrame) -> pl.DataFrame:
+        parts = [
+            repeats.versions(piece.lazy().join(hits.lazy(), on="id_key", how="semi"), entity).collect()
+            for piece in batch.spool.pieces()
+        ]
+        return pl.concat(parts)
+
+    landed = any(r.accepted + r.superseded for r in store.committed(tenant, entity.name))
+    earlier = store.scan(tenant, entity.name) if landed else None
+    return repeats.find(batch.spool.keys, earlier, own, entity)
+
+
+def _receipt(draft: Receipt, batch: Batch, found: repeats.Repeats, split: Path) -> Receipt:
+    stored = len(batch.spool.keys) - len(found.duplicates)
+    days = pl.scan_parquet(split).select(pl.col("date").drop_nulls().unique().sort()).collect().to_series().to_list()
+    return replace(
+        draft,
+        received=batch.received,
+        accepted=stored - found.superseded,
+        duplicate=len(found.duplicates),
+        superseded=found.superseded,
+        quarantined=len(batch.refused),
+        first_date=days[0] if days else None,
+        last_date=days[-1] if days else None,
+        file_reason=batch.file_reason,
+        dates=tuple(days),
+        unknown_fields=dict(sorted(batch.unknown.items())),
+    )

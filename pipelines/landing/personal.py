@@ -1,0 +1,121 @@
+"""The split at the door: personal fields leave the record, and a few facts about them take their place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+import polars as pl
+
+from pipelines.landing import values
+from pipelines.landing.vault import contact_hash
+from schemas.entities.envelope import Entity
+
+_UK_POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?) ?[0-9][A-Z]{2}")
+_OUTWARD_MAX = 3
+#: Personal field -> the columns that a patch naming it decides.
+_DERIVED_FROM = {
+    "email": ("has_email", "contact_hash"),
+    "phone": ("has_phone",),
+    "birth_date": ("birth_year",),
+    "address": ("postal_district",),
+    "contact": ("contact_hash",),
+}
+
+
+def normalised_email(text: str) -> str:
+    """An address as it is hashed: trimmed, lower case."""
+    return text.strip().lower()
+
+
+def normalised_phone(text: str) -> str:
+    """A number as it is hashed: digits with a leading plus where it had one; 00 is a plus."""
+    kept = re.sub(r"[^0-9+]", "", text)
+    kept = "+" + kept[2:] if kept.startswith("00") else kept
+    return kept[:1] + kept[1:].replace("+", "")
+
+
+def normalised_contact(text: str) -> str:
+    """Either of the two: an address has an @."""
+    return normalised_email(text) if "@" in text else normalised_phone(text)
+
+
+def postal_district(postal_code: str) -> str | None:
+    """Outward part of a British code; of any other the first characters, which name no street."""
+    code = " ".join(postal_code.upper().split())
+    match = _UK_POSTCODE.fullmatch(code)
+    if match:
+        return match.group(1)
+    return re.sub(r"[^A-Z0-9]", "", code)[:_OUTWARD_MAX] or None
+
+
+def derive(frame: pl.DataFrame, entity: Entity, key: bytes) -> pl.DataFrame:
+    """Add the derived columns of an entity, from personal columns that are still there.
+
+    Args:
+        frame: typed received columns.
+        entity: customers and opt_outs have derived columns; others come back as they are.
+        key: ``derived_key(tenant, "contact")``.
+    """
+    if entity.name == "opt_outs":
+        return frame.with_columns(_hashed(frame["contact"], normalised_contact, key).alias("contact_hash"))
+    if entity.name != "customers":
+        return frame
+    email = _hashed(_filled(frame["email"]), normalised_email, key)
+    phone = _hashed(_filled(frame["phone"]), normalised_phone, key)
+    postal = _part(frame["address"], "postal_code")
+    # An upsert without the field says that there is none; a patch or tombstone that does not name it says nothing.
+    return frame.with_columns(
+        pl.when(_speaks_of("has_email")).then(email.is_not_null()).alias("has_email"),
+        pl.when(_speaks_of("has_phone")).then(phone.is_not_null()).alias("has_phone"),
+        pl.coalesce(email, phone).alias("contact_hash"),
+        pl.col("birth_date").dt.year().cast(pl.Int64).alias("birth_year"),
+        _mapped(postal, postal_district).alias("postal_district"),
+        pl.coalesce("country", _part(frame["address"], "country")).alias("country"),
+    )
+
+
+def _speaks_of(column: str) -> pl.Expr:
+    named = pl.col("patch_fields").str.contains(f'"{column}"', literal=True)
+    return (pl.col("op") == "upsert") | named.fill_null(False)
+
+
+def records(frame: pl.DataFrame, entity: Entity) -> pl.DataFrame | None:
+    """The rows that hold anything personal, with what they need to be found again; None when there are none.
+
+    Returns:
+        line_no, external_id, op, order_at, then the personal columns.
+    """
+    if not entity.personal:
+        return None
+    held = frame.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in entity.personal))
+    return held.select("line_no", "external_id", "op", "order_at", *entity.personal) if held.height else None
+
+
+def patched(named: list[str], entity: Entity) -> list[str]:
+    """The stored columns that a patch decides, sorted, from the fields that it names."""
+    stored = {column.name for column in entity.stored}
+    decided = {name for name in named if name in stored}
+    for name in named:
+        if name in entity.personal:
+            decided.update(set(_DERIVED_FROM.get(name, ())) & stored)
+    return sorted(decided)
+
+
+def _filled(texts: pl.Series) -> pl.Series:
+    return texts.set((texts.str.strip_chars() == "").fill_null(False), None)
+
+
+def _hashed(texts: pl.Series, normalise: Callable[[str], str], key: bytes) -> pl.Series:
+    return _mapped(texts, lambda text: contact_hash(key, normalise(text)))
+
+
+def _part(objects: pl.Series, key: str) -> pl.Series:
+    return _mapped(objects, lambda text: json.loads(text).get(key))
+
+
+def _mapped(texts: pl.Series, function: Callable[[str], str | None]) -> pl.Series:
+    if texts.null_count() == len(texts):
+        return values.nothing(pl.String, len(texts))
+    return pl.Series(texts.name, [None if t is None else function(t) for t in texts], dtype=pl.String)

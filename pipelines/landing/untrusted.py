@@ -1,0 +1,117 @@
+"""Parquet from outside is read in a child process, because a damaged file can abort the process that reads it.
+
+The child gives back text columns as an Arrow stream on its standard output; it is run as
+``python -m pipelines.landing.untrusted COLUMN...`` with the file on its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.landing.refusals import FileRefused
+from pipelines.landing.source import READ_BYTES, Payload
+
+BATCH_ROWS = 131_072
+TIMEOUT_SECONDS = 3600
+_EXIT_DAMAGED = 3
+_UNKNOWN = b"unknown"
+
+
+def parquet_texts(payload: Payload, columns: Sequence[str]) -> Iterator[tuple[pl.DataFrame, frozenset[str]]]:
+    """Frames of text columns of a Parquet file, and the names of columns nobody asked for.
+
+    Raises:
+        FileRefused: ``damaged_parquet``, when the child cannot read it or dies.
+    """
+    with tempfile.TemporaryFile() as received, tempfile.TemporaryFile() as given:
+        # Unlinked files: nothing of them remains when this process is killed.
+        with payload.decoded() as stream:
+            while block := stream.read(READ_BYTES):
+                received.write(block)
+        received.flush()
+        received.seek(0)
+        child = subprocess.run(
+            [sys.executable, "-m", "pipelines.landing.untrusted", *columns],
+            stdin=received,
+            stdout=given,
+            stderr=subprocess.DEVNULL,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        if child.returncode != 0:
+            raise FileRefused("damaged_parquet")
+        given.seek(0)
+        with pa.ipc.open_stream(given) as reader:
+            unknown = frozenset(json.loads((reader.schema.metadata or {}).get(_UNKNOWN, b"[]")))
+            for batch in reader:
+                yield pl.DataFrame(pl.from_arrow(batch)), unknown
+
+
+def _main(columns: list[str]) -> None:
+    """Child: Parquet on stdin, Arrow stream of text columns on stdout."""
+    file = pq.ParquetFile(sys.stdin.buffer, page_checksum_verification=True)
+    known = [name for name in columns if name in file.schema_arrow.names]
+    unknown = sorted(set(file.schema_arrow.names) - set(columns))
+    schema = pa.schema(
+        [(name, pa.large_string()) for name in columns], metadata={_UNKNOWN: json.dumps(unknown).encode()}
+    )
+    with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
+        for batch in file.iter_batches(BATCH_ROWS, columns=known):
+            nothing = pa.nulls(batch.num_rows, pa.large_string())
+            arrays = [_texts(batch.column(name)) if name in known else nothing for name in columns]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _texts(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _texts(array.dictionary_decode())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind):
+        return array.cast(pa.large_string())
+    if pa.types.is_boolean(kind) or pa.types.is_date(kind):
+        return array.cast(pa.large_string())
+    if pa.types.is_timestamp(kind):
+        form = "%Y-%m-%dT%H:%M:%S" + ("Z" if kind.tz else "")
+        micros = array.cast(pa.timestamp("us", kind.tz and "UTC"), safe=False)
+        return pc.strftime(micros, form).cast(pa.large_string())
+    return pa.array([_text(value) for value in array.to_pylist()], pa.large_string())
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return repr(int(value)) if math.isfinite(value) and value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value) if value % 1 else int(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+if __name__ == "__main__":
+    try:
+        _main(sys.argv[1:])
+    except Exception:  # noqa: BLE001  the message may quote the file; the parent only needs to know that it is damaged
+        sys.exit(_EXIT_DAMAGED)
