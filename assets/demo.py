@@ -151,7 +151,7 @@ def register(run: Demo) -> Endpoint:
     """Register the local receiver before the pipeline runs; a second demo rotates its secret."""
     for known in run.murmur("webhook", "list", "--tenant", TENANT):
         if known["description"] == "demo receiver":
-            rotated = run.murmur("webhook", "rotate", "--tenant", TENANT, known["endpoint_id"])
+            rotated = run.murmur("webhook", "rotate", known["endpoint_id"])
             return Endpoint(int(known["url"].rsplit(":", 1)[1].split("/")[0]), rotated["secret"])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -166,7 +166,7 @@ def register(run: Demo) -> Endpoint:
 @contextmanager
 def listening(run: Demo, endpoint: Endpoint) -> Iterator[list[str]]:
     """Run ``murmur listen`` beside the delivery; the lines it printed are complete when the block ends."""
-    command = [*run.command, "listen", "--port", str(endpoint.port), "--secret-env", "MURMUR_LISTEN_SECRET"]
+    command = [*run.command, "listen", "--port", str(endpoint.port)]
     environment = {**run.environment, "MURMUR_LISTEN_SECRET": endpoint.secret, "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
     with subprocess.Popen(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import dagster as dg
-from pipelines.delivery.worker import deliver
 
 from assets.resources import Murmuration
 from assets.stage import key_of
 from pipelines import flow
 from pipelines.config import Tenant
+from pipelines.delivery.deliver import deliver
 
 #: Job suffix -> groups it materialises and what it is for.
 PURPOSES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -53,7 +53,7 @@ def delivery_job(tenant: Tenant) -> dg.JobDefinition:
     @dg.op(name=job_name(tenant_id, "deliver_due"))
     def deliver_due(context: dg.OpExecutionContext, murmuration: Murmuration) -> None:
         counts = deliver(murmuration.workspace, tenant_id, once=True, clock=lambda: datetime.now(UTC))
-        context.add_output_metadata({name: value for name, value in vars(counts).items() if isinstance(value, int)})
+        context.add_output_metadata(counts.as_dict())
 
     @dg.job(
         name=job_name(tenant_id, "deliver"),

@@ -6,13 +6,13 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from pipelines.delivery.outbox import due
 
 from assets.jobs import job_name
 from assets.partitions import first_day, range_tags
 from assets.resources import Murmuration
 from pipelines import flow
 from pipelines.config import Tenant
+from pipelines.delivery.waiting import waiting
 from pipelines.freshness import Freshness
 
 
@@ -27,12 +27,12 @@ def transitions_sensor(tenant: Tenant) -> dg.SensorDefinition:
         description="Starts a delivery run when the outbox has something to send.",
     )
     def transitions(context: dg.SensorEvaluationContext, murmuration: Murmuration) -> dg.RunRequest | dg.SkipReason:
-        waiting = due(murmuration.workspace, tenant_id, now=datetime.now(UTC))
-        if not waiting:
+        due = waiting(murmuration.workspace, tenant_id, datetime.now(UTC))
+        if not due:
             return dg.SkipReason("nothing is due")
         # The same set of due deliveries asks for one run; a retry changes the set.
-        key = hashlib.sha256("\n".join(sorted(waiting)).encode()).hexdigest()[:16]
-        return dg.RunRequest(run_key=f"due:{key}", tags={"deliveries": str(len(waiting))})
+        key = hashlib.sha256("\n".join(due).encode()).hexdigest()[:16]
+        return dg.RunRequest(run_key=f"due:{key}", tags={"waiting": str(len(due))})
 
     return transitions
 
