@@ -83,7 +83,7 @@ def list_endpoints(workspace: Workspace, tenant_id: str | None, as_json: bool) -
     with reading(_control(workspace, tenant_id).engine) as connection:
         found = endpoints.listed(connection, tenant_id)
     rows = [_shown(endpoint) for endpoint in found]
-    columns = ["endpoint_id", "tenant", "url", "event_types", "filters", "state", "mode", "description"]
+    columns = ["endpoint_id", "tenant", "url", "event_types", "filters", "state"]
     emit(rows, as_json, lambda: table(columns, [[_cell(row[name]) for name in columns] for row in rows]))
 
 
@@ -164,7 +164,7 @@ def list_deliveries(
     """List deliveries, the newest first."""
     with reading(_control(workspace, tenant_id).engine) as connection:
         rows = listed_deliveries(connection, tenant_id, state, endpoint_id, limit)
-    columns = ["delivery_id", "type", "subject", "state", "attempts", "last_status", "last_error", "next_attempt_at"]
+    columns = ["delivery_id", "type", "subject", "state", "attempts", "last_status", "last_error"]
     emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows]))
 
 

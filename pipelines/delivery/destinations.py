@@ -57,7 +57,7 @@ def sync_destinations(
     """
     wanted = declared(tenant)
     secrets = {name: _secret(tenant, name, item, environment) for name, item in wanted.items()}
-    with writing(engine) as connection:
+    with writing(engine, alone=f"destinations:{tenant.id}") as connection:
         present = {item.declared_in: item for item in endpoints.listed(connection, tenant.id) if item.declared_in}
         for name, destination in wanted.items():
             _apply(connection, cipher, tenant, name, _wish(tenant, name, destination, development), secrets[name], now)

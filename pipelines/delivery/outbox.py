@@ -60,7 +60,7 @@ def fill_outbox(
         partitions: files by ISO date that the rows are all of, remembered with them.
     """
     ordered = rows.sort(_ORDER)
-    with writing(engine) as connection:
+    with writing(engine, alone=f"outbox:{tenant}") as connection:
         present = _present(connection, tenant, ordered["event_id"].to_list())
         fresh = [_event(tenant, row) for row in ordered.iter_rows(named=True) if row["event_id"] not in present]
         targets = endpoints.listed(connection, tenant, ("active", "disabled"))

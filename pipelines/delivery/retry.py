@@ -13,6 +13,8 @@ from pipelines.delivery.instants import SECOND, micros
 DELAYS = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 36000)
 JITTER = 0.1
 DEADLINE_SECONDS = 24 * 3600
+#: An endpoint that does not say for how long is left alone so long at most: its other messages are younger.
+UNASKED_PAUSE_SECONDS = 60
 RETRIED_STATUS = frozenset({408, 425, 429})
 PAUSING_STATUS = frozenset({429, 503})
 GONE = 410
@@ -77,8 +79,9 @@ def decide(
     if attempts > len(DELAYS) or now >= deadline:
         return Decision("dead", pause_until=_pause(status, asked, deadline))
     own = now + int(DELAYS[attempts - 1] * (1 + JITTER * jitter) * SECOND)
+    brief = now + UNASKED_PAUSE_SECONDS * SECOND
     due = min(max(own, asked or 0), deadline)
-    return Decision("retry", next_attempt_at=due, pause_until=_pause(status, asked or own, deadline))
+    return Decision("retry", next_attempt_at=due, pause_until=_pause(status, asked or min(own, brief), deadline))
 
 
 def _pause(status: int | None, until: int | None, deadline: int) -> int | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
@@ -43,13 +43,19 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, alone: str | None = None) -> Iterator[Connection]:
     """One write transaction: committed on leaving without an error, else rolled back.
+
+    Args:
+        engine: of the control data.
+        alone: name of a piece of work that no two transactions do at once; SQLite has one writer anyway.
 
     On SQLite the write lock is taken at once: a transaction that reads first and asks for the lock later fails when
     another process wrote in between, however long it would be ready to wait.
     """
     with _plain_errors(engine), engine.execution_options(**{_WRITES: True}).begin() as connection:
+        if alone is not None and engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": alone})
         yield connection
 
 

@@ -23,9 +23,7 @@ def migrate(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(7263450118)"))
+    with writing(engine, alone="migrate") as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)
 
