@@ -29,9 +29,14 @@ __all__ = ["CHECKS", "STEPS"]
 
 def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish latest and history of every entity that has no days; ``days`` is not used."""
+    return publish_dimensions(tenant, DIMENSIONS)
+
+
+def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit]:
+    """Publish latest and history of some entities without days."""
 
     def fill(writers: Writers) -> None:
-        for name in DIMENSIONS:
+        for name in names:
             entity = ENTITIES[name]
             columns = list(entity_versions(entity).schema)
             versions = store.scan(tenant, name).select(columns).collect(engine="streaming")
@@ -41,7 +46,7 @@ def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
             writers[name].put(None, newest(folded).select(entity.contract.names))
             writers[f"{name}_history"].put(None, valid_time(folded, entity))
 
-    return publish(tenant, _dimension_tables(), fill)
+    return publish(tenant, _dimension_tables(names), fill)
 
 
 def customer_events(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
@@ -86,15 +91,15 @@ def ledgers(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     return publish(tenant, ("batches", "quarantine", "unresolved_references"), fill)
 
 
-def _dimension_tables() -> tuple[str, ...]:
-    return tuple(table for name in DIMENSIONS for table in (name, f"{name}_history"))
+def _dimension_tables(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(table for name in names for table in (name, f"{name}_history"))
 
 
 STEPS: tuple[Step, ...] = (
     Step(
         name="dimensions",
         group="entities",
-        outputs=_dimension_tables(),
+        outputs=_dimension_tables(DIMENSIONS),
         inputs=(),
         run=dimensions,
         partitioned=False,

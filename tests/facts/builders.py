@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.config import Tenant
 from pipelines.entities.steps import STEPS as ENTITY_STEPS
+from pipelines.entities.steps import publish_dimensions
 from pipelines.facts.steps import STEPS as FACT_STEPS
 from tests.entities.landing_files import at, record
 
@@ -15,9 +16,11 @@ DAYS = [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)]
 
 
 def run(tenant: Tenant, days: Sequence[date] = DAYS) -> None:
-    """Entities and facts of the days."""
+    """Entities and facts of the days; of the entities without days only those that facts read."""
+    publish_dimensions(tenant, ("products", "outlets", "identity_links"))
     for step in (*ENTITY_STEPS, *FACT_STEPS):
-        step.run(tenant, days if step.partitioned else [])
+        if step.partitioned:
+            step.run(tenant, days)
 
 
 def event(event_id: str, name: str, when: str, **values: Any) -> dict[str, Any]:
