@@ -140,9 +140,7 @@ def _messages(
     visitor = _device_of(rng, config, people)[who]
     device = np.where(visitor >= 0, people.device[visitor], rng.integers(0, 2, count))
     link = campaign * LINKS_EACH + weighted(rng, 1.0 / np.arange(1, LINKS_EACH + 1), count)
-    bot = np.flatnonzero(~failed & (rng.random(count) < _FUNNEL["bot"]))
-    every = np.tile(np.arange(LINKS_EACH, dtype=np.int64), len(bot))
-    scanned = np.repeat(bot, LINKS_EACH)
+    bot = ~failed & (rng.random(count) < _FUNNEL["bot"])
     common = {"campaign": campaign, "channel": log.CHANNELS.index("email")}
 
     def rows(name: int, mask: Flags, at: Ints, **more: Ints | int) -> pl.DataFrame:
@@ -159,18 +157,25 @@ def _messages(
             rows(log.OPENED, opened, opened_at, device=device),
             rows(log.CLICKED, clicked, clicked_at, device=device, agent=0, link=link, visitor=visitor),
             rows(log.UNSUBSCRIBED, left, clicked_at),
-            log.piece(
-                len(scanned),
-                name=log.CLICKED,
-                t=done[scanned] + (1 + every) * 700 * MILLISECOND,
-                customer=who[scanned],
-                message=message[scanned],
-                link=campaign * LINKS_EACH + every,
-                device=2,
-                agent=1,
-                **common,
-            ),
+            _scans(who[bot], done[bot], message[bot], campaign),
         ]
+    )
+
+
+def _scans(who: Ints, delivered: Ints, message: Ints, campaign: int) -> pl.DataFrame:
+    """Clicks of mail scanners: every link of a message within seconds of its delivery."""
+    every = np.tile(np.arange(LINKS_EACH, dtype=np.int64), len(who))
+    return log.piece(
+        len(every),
+        name=log.CLICKED,
+        t=np.repeat(delivered, LINKS_EACH) + (1 + every) * 700 * MILLISECOND,
+        customer=np.repeat(who, LINKS_EACH),
+        message=np.repeat(message, LINKS_EACH),
+        link=campaign * LINKS_EACH + every,
+        device=2,
+        agent=1,
+        campaign=campaign,
+        channel=log.CHANNELS.index("email"),
     )
 
 
@@ -198,20 +203,6 @@ def _campaign_rows(
     count = len(ids)
     created = launch - 6 * DAY
     ended = launch + 7 * DAY
-    products = [
-        json.dumps(
-            [
-                {
-                    "product_id": catalogue.ids[int(sku)],
-                    "role": "promoted" if place < SKUS_EACH - 1 else "qualifying",
-                    "offer_type": "percent",
-                    "offer_value": str(percent_off[row]),
-                }
-                for place, sku in enumerate(dict.fromkeys(skus[row].tolist()))
-            ]
-        )
-        for row in range(count)
-    ]
     base = {
         "external_id": ids,
         "name": "Campaign " + pl.Series(range(1, count + 1)).cast(pl.String),
@@ -223,27 +214,33 @@ def _campaign_rows(
         "timezone": [config.zone.key] * count,
         "external_ref": "EXT-" + ids,
         "group_id": [NATIONAL] * count,
-        "products": products,
+        "products": [_offers(catalogue, row, int(off)) for row, off in zip(skus, percent_off, strict=True)],
         "attribution_window_days": pl.Series([7] * count),
     }
-    launched = as_timestamps(launch)
+    launched = {"launched_at": as_timestamps(launch)}
+    stages = [
+        ("scheduled", created, {}),
+        ("live", launch, launched),
+        ("ended", ended, {**launched, "ended_at": as_timestamps(ended)}),
+    ]
     versions = pl.concat(
         [
-            pl.DataFrame({**base, "status": ["scheduled"] * count, "updated_at": as_timestamps(created)}),
-            pl.DataFrame({**base, "status": ["live"] * count, "updated_at": launched, "launched_at": launched}),
-            pl.DataFrame(
-                {
-                    **base,
-                    "status": ["ended"] * count,
-                    "updated_at": as_timestamps(ended),
-                    "launched_at": launched,
-                    "ended_at": as_timestamps(ended),
-                }
-            ),
+            pl.DataFrame({**base, "status": [status] * count, "updated_at": as_timestamps(at), **more})
+            for status, at, more in stages
         ],
         how="diagonal",
     )
     return versions.filter(pl.col("updated_at").to_physical() < config.end).sort("updated_at", "external_id")
+
+
+def _offers(catalogue: Catalogue, skus: Ints, percent_off: int) -> str:
+    """Products of a campaign as JSON, each SKU once; one place promotes nothing but qualifies."""
+    offer = {"offer_type": "percent", "offer_value": str(percent_off)}
+    roles = ["promoted"] * (SKUS_EACH - 1) + ["qualifying"]
+    named = dict.fromkeys(skus.tolist())
+    return json.dumps(
+        [{"product_id": catalogue.ids[sku], "role": role, **offer} for sku, role in zip(named, roles, strict=False)]
+    )
 
 
 def _selected(people: People, ids: pl.Series, launch: Ints, audiences: list[Audience]) -> pl.DataFrame:

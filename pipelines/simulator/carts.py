@@ -61,7 +61,7 @@ def decide(rng: np.random.Generator, visitor: Ints, first: Flags, clicked: Flags
     count = len(visitor)
     kept = _kept(steps, count)
     adds = kept > 0
-    chance = np.where(adds, 0.42, 0.25) + 0.15 * clicked
+    chance = np.where(adds, 0.3, 0.15) + 0.15 * clicked
     wish = rng.random(count)
     buys, clears = wish < chance, wish > 0.95
     nameless = rng.random(int(visitor.max()) + 1)[visitor] < 0.02

@@ -6,13 +6,13 @@ Popularity follows Zipf's law over a random order of the SKUs. Stock is in ``sto
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import polars as pl
 
 from pipelines.simulator.settings import (
     DAY,
+    HOUR,
     MILLISECOND,
     Flags,
     Floats,
@@ -86,7 +86,7 @@ class Catalogue:
         """For each SKU, another (or the same) of its category."""
         category = self.category[sku]
         size = self.first_in[category + 1] - self.first_in[category]
-        return cast(Ints, self.by_category[self.first_in[category] + (rng.random(len(sku)) * size).astype(np.int64)])
+        return self.by_category[self.first_in[category] + (rng.random(len(sku)) * size).astype(np.int64)]
 
     def quantity(self, rng: np.random.Generator, sku: Ints) -> Ints:
         """Thousandths that one add or one line takes: mostly one piece, or 50 g steps by weight."""
@@ -117,7 +117,8 @@ def build(config: SimulationConfig) -> Catalogue:
         first_in=first_in,
         products=pl.DataFrame(),
     )
-    products = pl.concat([_first_versions(config, rng, plain), _changed_versions(config, plain)], how="diagonal")
+    versions = [_first_versions(config, rng, plain), _changed_versions(config, plain), _withdrawn(config)]
+    products = pl.concat(versions, how="diagonal")
     return Catalogue(**{**plain.__dict__, "products": products.sort("updated_at", "external_id", maintain_order=True)})
 
 
@@ -184,5 +185,21 @@ def _changed_versions(config: SimulationConfig, catalogue: Catalogue) -> pl.Data
             "op": pl.Series(["patch"] * len(sku), dtype=pl.String),
             "updated_at": as_timestamps(catalogue.change_at[sku, change]),
             "price_minor": pl.Series(catalogue.change_price[sku, change]),
+        }
+    )
+
+
+def _withdrawn(config: SimulationConfig) -> pl.DataFrame:
+    """A draft that is deleted on the first day and that nobody ever saw."""
+    return pl.DataFrame(
+        {
+            "external_id": ["sku-draft", "sku-draft"],
+            "op": pl.Series([None, "delete"], dtype=pl.String),
+            "updated_at": as_timestamps(np.array([config.start - 20 * DAY, config.start + HOUR])),
+            "name": ["Unfinished", None],
+            "category_path": [CATEGORIES[0], None],
+            "status": ["draft", None],
+            "price_minor": pl.Series([100, None], dtype=pl.Int64),
+            "currency": [config.currency, None],
         }
     )

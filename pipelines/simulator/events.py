@@ -25,13 +25,12 @@ def rows(
 ) -> pl.DataFrame:
     """customer_events in order of time, from the log."""
     index = {column: events[column].fill_null(-1).to_numpy() for column in log.COLUMNS}
-    sale_of, order_products = _orders(config, catalogue, sales)
-    sale = np.where(index["order"] >= 0, sale_of[np.maximum(index["order"], 0)], -1)
+    sale, order_products = _orders(config, catalogue, sales, index["order"])
     name, session = index["name"], index["session"]
     in_products = np.isin(name, (log.ADDED, log.REMOVED))
+    products = _products(config, catalogue, events, in_products, gather(order_products, sale))
     value = np.where(sale >= 0, sales.orders["net"].to_numpy()[np.maximum(sale, 0)], index["value"])
-    has_money = in_products | (value >= 0)
-    viewed = np.where(name == log.VIEWED, index["product"], -1)
+    viewed = gather(catalogue.ids, np.where(name == log.VIEWED, index["product"], -1))
     return pl.DataFrame(
         {
             "external_id": "ev-" + events["event"].cast(pl.String).str.zfill(9),
@@ -41,26 +40,37 @@ def rows(
             "flockr_vid": gather(people.visitor_ids, index["visitor"]),
             "session_id": _numbers("s-", session),
             "channel": gather(pl.Series(log.CHANNELS), index["channel"]),
-            # A few shop versions name the web shop; the rest leave the place to the reader.
-            "outlet_id": gather(pl.Series([ONLINE]), np.where((session >= 0) & (session % 20 == 0), 0, -1)),
+            "outlet_id": _outlets(session),
             "campaign_id": gather(campaigns.ids, index["campaign"]),
             "link_id": gather(campaigns.link_ids, index["link"]),
-            "product_id": gather(catalogue.ids, viewed),
-            "products": _products(config, catalogue, events, in_products, gather(order_products, sale)),
+            "product_id": viewed,
+            "products": products,
             "cart_id": _numbers("c-", index["cart"]),
             "checkout_id": _numbers("co-", index["checkout"]),
             "order_id": gather(order_ids(sales), sale),
             "value_minor": pl.Series(value).set(pl.Series(value < 0), None),
-            "currency": gather(pl.Series([config.currency]), np.where(has_money, 0, -1)),
-            "url_path": "/p/" + gather(catalogue.ids, viewed),
-            "resolution_event": gather(pl.Series(log.RESOLUTIONS), index["resolution"]),
-            "device_type": gather(pl.Series(log.DEVICES), index["device"]),
-            "agent_class": gather(pl.Series(log.AGENTS), index["agent"]),
-            "message_ref": _numbers("msg-", index["message"]),
-            "failure_code": gather(pl.Series(log.FAILURES), index["failure"]),
+            "currency": gather(pl.Series([config.currency]), np.where(in_products | (value >= 0), 0, -1)),
+            "url_path": "/p/" + viewed,
+            **_codes(index),
             "step": events["step"],
         }
     )
+
+
+def _outlets(session: Ints) -> pl.Series:
+    """A few shop versions name the web shop as the place; the rest leave it to the reader."""
+    return gather(pl.Series([ONLINE]), np.where((session >= 0) & (session % 20 == 0), 0, -1))
+
+
+def _codes(index: dict[str, Ints]) -> dict[str, pl.Series]:
+    """Columns whose log value is a code or a number behind a prefix."""
+    return {
+        "resolution_event": gather(pl.Series(log.RESOLUTIONS), index["resolution"]),
+        "device_type": gather(pl.Series(log.DEVICES), index["device"]),
+        "agent_class": gather(pl.Series(log.AGENTS), index["agent"]),
+        "message_ref": _numbers("msg-", index["message"]),
+        "failure_code": gather(pl.Series(log.FAILURES), index["failure"]),
+    }
 
 
 def identity_links(config: SimulationConfig, people: People, made: pl.DataFrame) -> pl.DataFrame:
@@ -87,16 +97,18 @@ def _numbers(prefix: str, numbers: Ints) -> pl.Series:
     return (prefix + series.cast(pl.String).str.zfill(7)).set(series < 0, None)
 
 
-def _orders(config: SimulationConfig, catalogue: Catalogue, sales: Sales) -> tuple[Ints, pl.Series]:
-    """Index of the sale of each web order (-1 after the end), and the products of each sale as JSON."""
+def _orders(config: SimulationConfig, catalogue: Catalogue, sales: Sales, order: Ints) -> tuple[Ints, pl.Series]:
+    """Index of the sale that each event's web order became (-1 for none), and the products of each sale as JSON."""
     web = sales.orders.filter(pl.col("web") >= 0)
-    sale_of = np.full(int(web["web"].max() or 0) + 1, -1, dtype=np.int64)  # type: ignore[call-overload]
-    sale_of[web["web"].to_numpy()] = web["order"].to_numpy()
+    numbers = web["web"].to_numpy()
+    sale_of = np.full(max(int(numbers.max(initial=0)), int(order.max(initial=0))) + 1, -1, dtype=np.int64)
+    sale_of[numbers] = web["order"].to_numpy()
+    sale = np.where(order >= 0, sale_of[np.maximum(order, 0)], -1)
     lines = sales.lines.join(web.select("order"), on="order", how="semi", maintain_order="left")
     text = _product_text(config, catalogue, lines)
     grouped = lines.select("order", text=text).group_by("order", maintain_order=True).agg(pl.col("text").str.join(","))
     full = sales.orders.select("order").join(grouped, on="order", how="left", maintain_order="left")
-    return sale_of, full.select(pl.concat_str(pl.lit("["), "text", pl.lit("]"))).to_series()
+    return sale, full.select(pl.concat_str(pl.lit("["), "text", pl.lit("]"))).to_series()
 
 
 def _products(

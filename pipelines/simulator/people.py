@@ -99,8 +99,7 @@ def build(config: SimulationConfig, world: World) -> People:
 def customer_rows(config: SimulationConfig, people: People, world: World, opted_out: Ints) -> pl.DataFrame:
     """Every version of every customer: the first, later changes as patches, and second accounts that were merged.
 
-    Args:
-        opted_out: customers that have opted out of e-mail before the first day.
+    The indices ``opted_out`` name those who had opted out of e-mail before the first day.
     """
     rng = config.rng("customers")
     first = _first_versions(config, rng, people, world, opted_out)

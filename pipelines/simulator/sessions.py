@@ -74,7 +74,7 @@ class Sessions:
 
 
 def plan(config: SimulationConfig, people: People, catalogue: Catalogue, clicks: pl.DataFrame) -> Plan:
-    """Draw sessions with a weekly and daily rhythm in the tenant's zone, heavy-tailed over visitors, plus the clicks'."""
+    """Draw sessions with a weekly and daily rhythm in the tenant's zone, heavy-tailed, and those of clicks."""
     rng = config.rng("plan")
     rate = np.minimum(np.exp(rng.normal(-0.6, 1.1, config.visitors)) * _SESSIONS_A_MONTH, 120.0)
     count = np.maximum(rng.poisson(rate * config.days / 30), 1)
@@ -106,7 +106,7 @@ def run(config: SimulationConfig, people: People, catalogue: Catalogue, sessions
     steps = pl.concat([steps, closing, _sign_ins(rng, people, sessions)])
     steps = steps.sort("session", "place", "product", maintain_order=True)
     steps = steps.with_columns(t=pl.Series(_instants(rng, sessions, steps)))
-    return _outcome(rng, config, people, catalogue, sessions, decided, content, steps)
+    return _outcome(rng, people, catalogue, sessions, decided, content, steps)
 
 
 def _browsing(rng: np.random.Generator, catalogue: Catalogue, sessions: Plan) -> pl.DataFrame:
@@ -118,7 +118,7 @@ def _browsing(rng: np.random.Generator, catalogue: Catalogue, sessions: Plan) ->
     other = np.where(rng.random(len(session)) < 0.5, catalogue.alike(rng, first), catalogue.popular(rng, len(session)))
     product = np.where(number == 0, first, other)
     place = (number + 1) * _VIEW_STEP
-    eager = rng.beta(0.6, 4.2, count) + 0.25 * (sessions.campaign >= 0)
+    eager = rng.beta(0.5, 5.0, count) + 0.25 * (sessions.campaign >= 0)
     listed = rng.random(len(session)) < 0.3
     added = rng.random(len(session)) < eager[session]
     quantity = catalogue.quantity(rng, product)
@@ -172,7 +172,6 @@ def _instants(rng: np.random.Generator, sessions: Plan, steps: pl.DataFrame) -> 
 
 def _outcome(
     rng: np.random.Generator,
-    config: SimulationConfig,
     people: People,
     catalogue: Catalogue,
     sessions: Plan,
@@ -181,40 +180,11 @@ def _outcome(
     steps: pl.DataFrame,
 ) -> Sessions:
     session, name, t = (steps[column].to_numpy() for column in ("session", "name", "t"))
-    product, quantity = steps["product"].to_numpy(), steps["quantity"].to_numpy()
+    signs, ordered = name == log.SIGNED_IN, name == log.ORDER_COMPLETED
     visitor = sessions.visitor[session]
-    linked_at = people.linked_before.copy()
-    signs = name == log.SIGNED_IN
-    linked_at[visitor[signs]] = t[signs]
-    customer = np.where((linked_at[visitor] >= 0) & (linked_at[visitor] <= t), people.customer_of[visitor], -1)
+    customer = _customers(people, visitor, t, signs)
     shows = (rng.random(len(sessions.visitor)) < 0.8)[session] | signs
-    price = np.where(product >= 0, catalogue.price(np.maximum(product, 0), t), -1)
-    in_cart = np.isin(name, carts.CART_STEPS)
-    at_checkout = np.isin(name, (log.CHECKOUT_STARTED, log.STEP_COMPLETED, log.ORDER_COMPLETED))
-    ordered = name == log.ORDER_COMPLETED
-    resolution = np.where(signs, weighted(rng, np.array([0.75, 0.25]), len(session)), -1)
-    order_of = np.full(len(sessions.visitor), -1, dtype=np.int64)
-    order_of[session[ordered]] = np.arange(int(ordered.sum()))
-    events = log.piece(
-        len(session),
-        t=t,
-        name=name,
-        visitor=visitor,
-        customer=np.where(shows, customer, -1),
-        session=session,
-        product=product,
-        quantity=quantity,
-        price=np.where(in_cart, price, -1),
-        cart=np.where(in_cart, decided.cart[session], -1),
-        checkout=np.where(at_checkout, session, -1),
-        order=np.where(ordered, order_of[session], -1),
-        step=steps["step"].to_numpy(),
-        value=np.where(name == log.CHECKOUT_STARTED, _cart_value(decided, steps, price), -1),
-        campaign=sessions.campaign[session],
-        resolution=resolution,
-        device=people.device[visitor],
-        channel=people.app[visitor].astype(np.int64),
-    )
+    resolution = np.where(signs, weighted(rng, np.array([0.7, 0.2, 0.1]), len(session)), -1)
     orders = pl.DataFrame(
         {
             "order": np.arange(int(ordered.sum()), dtype=np.int64),
@@ -224,11 +194,58 @@ def _outcome(
             "campaign": sessions.campaign[session[ordered]],
         }
     )
+    order_of = np.full(len(sessions.visitor), -1, dtype=np.int64)
+    order_of[session[ordered]] = orders["order"].to_numpy()
+    events = _rows(people, catalogue, sessions, decided, steps).with_columns(
+        customer=_nullable(np.where(shows, customer, -1)),
+        order=_nullable(np.where(ordered, order_of[session], -1)),
+        resolution=_nullable(resolution),
+    )
     bought = content.with_columns(order=pl.Series(order_of[content["session"].to_numpy()])).filter(pl.col("order") >= 0)
     links = pl.DataFrame(
         {"visitor": visitor[signs], "customer": customer[signs], "t": t[signs], "resolution": resolution[signs]}
     )
     return Sessions(events, orders, bought.select("order", "product", "quantity"), links)
+
+
+def _customers(people: People, visitor: Ints, t: Ints, signs: Flags) -> Ints:
+    """The customer that each step's visitor is known as at its instant, else -1."""
+    linked_at = people.linked_before.copy()
+    linked_at[visitor[signs]] = t[signs]
+    known = (linked_at[visitor] >= 0) & (linked_at[visitor] <= t)
+    return np.where(known, people.customer_of[visitor], -1)
+
+
+def _rows(
+    people: People, catalogue: Catalogue, sessions: Plan, decided: carts.Carts, steps: pl.DataFrame
+) -> pl.DataFrame:
+    """Rows of the log, without who was known and what was ordered."""
+    session, name, t, product = (steps[column].to_numpy() for column in ("session", "name", "t", "product"))
+    price = np.where(product >= 0, catalogue.price(np.maximum(product, 0), t), -1)
+    in_cart = np.isin(name, carts.CART_STEPS)
+    at_checkout = np.isin(name, (log.CHECKOUT_STARTED, log.STEP_COMPLETED, log.ORDER_COMPLETED))
+    return log.piece(
+        len(session),
+        t=t,
+        name=name,
+        visitor=sessions.visitor[session],
+        session=session,
+        product=product,
+        quantity=steps["quantity"].to_numpy(),
+        price=np.where(in_cart, price, -1),
+        cart=np.where(in_cart, decided.cart[session], -1),
+        checkout=np.where(at_checkout, session, -1),
+        step=steps["step"].to_numpy(),
+        value=np.where(name == log.CHECKOUT_STARTED, _cart_value(decided, steps, price), -1),
+        campaign=sessions.campaign[session],
+        device=people.device[sessions.visitor[session]],
+        channel=people.app[sessions.visitor[session]].astype(np.int64),
+    )
+
+
+def _nullable(values: Ints) -> pl.Series:
+    series = pl.Series(values)
+    return series.set(series < 0, None)
 
 
 def _cart_value(decided: carts.Carts, steps: pl.DataFrame, price: Ints) -> Ints:

@@ -114,6 +114,9 @@ def wall_to_utc(day_numbers: Ints, microseconds: Ints, first: date, zone: ZoneIn
 
     A time that a clock change skips moves on by an hour; one that happens twice falls on either side.
     """
+    if not len(day_numbers):
+        # Polars panics on an empty frame where ``ambiguous`` is an expression.
+        return np.zeros(0, dtype=np.int64)
     wall = (day_numbers + (first - EPOCH).days) * DAY + microseconds
     frame = pl.DataFrame({"wall": wall}).with_columns(
         naive=pl.col("wall").cast(pl.Datetime("us")),

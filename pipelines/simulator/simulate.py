@@ -68,22 +68,9 @@ def simulate(config: SimulationConfig) -> Simulation:
         "fx_rates": referrals.rates(config),
     }
     entities = {name: _received(name, frame) for name, frame in frames.items()}
-    links = truth.all_links(config, crowd, visits.links)
-    cart_orders = truth.visitor_orders(config, crowd, sold, links)
-    abandonments, open_carts = truth.carts(config, crowd, goods, history, cart_orders)
-    lapsed, repeats = truth.customer_orders(config, crowd, sold)
-    answers = {
-        "cart_abandonments": abandonments,
-        "cart_abandoners": truth.abandoners(abandonments),
-        "open_carts": open_carts,
-        "lapsed_customers": lapsed,
-        "repeat_purchasers": repeats,
-        "orders": truth.orders(crowd, sold),
-        "stock": levels.end_of_day,
-        "units_sold": truth.units_sold(config, goods, sold),
-        "link_clicks": truth.link_clicks(config, letters, history),
-    }
-    return Simulation(config, entities, answers)
+    return Simulation(
+        config, entities, truth.answers(config, crowd, goods, letters, sold, levels, history, visits.links)
+    )
 
 
 def _received(name: str, frame: pl.DataFrame) -> pl.DataFrame:

@@ -83,8 +83,8 @@ def _sold(config: SimulationConfig, sales: Sales, morning: Ints, restock: Ints, 
 
 
 def _order_more(levels: _Levels, mean: npt.NDArray[np.float64], day: int, lead: Ints, whole: Ints) -> None:
-    """Order where less than six days' sales are left and nothing is under way."""
-    wanting = (levels.due_day < 0) & (levels.on_hand < mean * 6 + 3_000)
+    """Order where less than about three days' sales are left and nothing is under way."""
+    wanting = (levels.due_day < 0) & (levels.on_hand < mean * 3 + 2_000)
     quantity = (mean * 16 + 12_000) // whole * whole
     levels.due_day[:] = np.where(wanting, day + lead, levels.due_day)
     levels.due_quantity[:] = np.where(wanting, quantity, levels.due_quantity)

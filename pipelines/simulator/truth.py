@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pipelines.simulator.catalogue import Catalogue
 from pipelines.simulator.people import People
 from pipelines.simulator.sales import Sales
 from pipelines.simulator.settings import DAY, Ints, SimulationConfig, gather
+from pipelines.simulator.stock import Stock
 from pipelines.simulator.transactions import order_ids
 
 _KINDS = {
@@ -29,7 +30,46 @@ _KINDS = {
     log.ORDER_COMPLETED: "order",
 }
 _TIME = pl.Datetime("us", "UTC")
+_LEFT = pl.Schema(
+    {
+        "flockr_vid": pl.String(),
+        "cart_key": pl.String(),
+        "t0": _TIME,
+        "value_minor": pl.Int64(),
+        "products": pl.String(),
+    }
+)
+_ABANDONED = pl.Schema({**_LEFT, "entered_at": _TIME, "ended_at": _TIME, "ended_by": pl.String()})
+_STRETCH = pl.Schema({"entered_at": _TIME, "ended_at": _TIME})
 _LAPSE_AFTER, _YEAR = 180 * DAY, 365 * DAY
+
+
+def answers(
+    config: SimulationConfig,
+    people: People,
+    catalogue: Catalogue,
+    campaigns: Campaigns,
+    sales: Sales,
+    stock: Stock,
+    events: pl.DataFrame,
+    made_links: pl.DataFrame,
+) -> dict[str, pl.DataFrame]:
+    """Every answer by name."""
+    orders = visitor_orders(config, people, sales, all_links(config, people, made_links))
+    cancelled = set(sales.orders.filter(pl.col("cancelled_at") >= 0, pl.col("web") >= 0)["web"])
+    abandonments, open_carts = carts(config, people, catalogue, events, orders, cancelled)
+    lapsed, repeats = customer_orders(config, people, sales)
+    return {
+        "cart_abandonments": abandonments,
+        "cart_abandoners": abandoners(abandonments),
+        "open_carts": open_carts,
+        "lapsed_customers": lapsed,
+        "repeat_purchasers": repeats,
+        "orders": order_list(people, sales),
+        "stock": stock.end_of_day,
+        "units_sold": units_sold(config, catalogue, sales),
+        "link_clicks": link_clicks(config, campaigns, events),
+    }
 
 
 def visitor_orders(config: SimulationConfig, people: People, sales: Sales, links: pl.DataFrame) -> dict[int, list[int]]:
@@ -39,7 +79,7 @@ def visitor_orders(config: SimulationConfig, people: People, sales: Sales, links
     """
     valid = sales.orders.filter(pl.col("cancelled_at") < 0, pl.col("t") >= config.start)
     linked: dict[int, list[tuple[int, int]]] = {}
-    for visitor, customer, t in links.sort("t").select("visitor", "customer", "t").iter_rows():
+    for visitor, customer, t in links.sort("visitor", "t", "customer").select("visitor", "customer", "t").iter_rows():
         linked.setdefault(visitor, []).append((t, customer))
     by_customer: dict[int, list[int]] = {}
     for customer, t in valid.filter(pl.col("customer") >= 0).select("customer", "t").iter_rows():
@@ -67,12 +107,20 @@ def all_links(config: SimulationConfig, people: People, made: pl.DataFrame) -> p
 
 
 def carts(
-    config: SimulationConfig, people: People, catalogue: Catalogue, events: pl.DataFrame, orders: dict[int, list[int]]
+    config: SimulationConfig,
+    people: People,
+    catalogue: Catalogue,
+    events: pl.DataFrame,
+    orders: dict[int, list[int]],
+    cancelled: set[int],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Abandonments of every cart, and the carts that hold something at the end."""
+    """Abandonments of every cart, and the carts that hold something at the end.
+
+    ``orders`` are instants by visitor, ``cancelled`` the numbers of web orders that were cancelled later.
+    """
     abandoned: list[dict[str, Any]] = []
     left: list[dict[str, Any]] = []
-    own = _own_orders(events)
+    own = _own_orders(events, cancelled)
     for visitor, cart, steps in _cart_steps(catalogue, events):
         instants = {*orders.get(visitor, ()), *own.get(visitor, ())}
         found, open_cart = carts_truth.walk(steps, instants, config.end)
@@ -80,11 +128,7 @@ def carts(
         abandoned += [{**who, **vars(one), "products": json.dumps(one.products)} for one in found]
         if open_cart is not None:
             left.append({**who, **vars(open_cart), "products": json.dumps(open_cart.products)})
-    keys = {"flockr_vid": pl.String, "cart_key": pl.String, "t0": _TIME}
-    value = {"value_minor": pl.Int64, "products": pl.String}
-    ended = {"ended_at": _TIME, "ended_by": pl.String}
-    first = pl.DataFrame(abandoned, schema={**keys, "entered_at": _TIME, **value, **ended})
-    second = pl.DataFrame(left, schema={**keys, **value})
+    first, second = pl.DataFrame(abandoned, schema=_ABANDONED), pl.DataFrame(left, schema=_LEFT)
     return first.sort("flockr_vid", "entered_at", "cart_key"), second.sort("flockr_vid", "cart_key")
 
 
@@ -102,13 +146,16 @@ def abandoners(abandonments: pl.DataFrame) -> pl.DataFrame:
                 rows.append((visitor, begin, end))
             begin, end, first = entered, ended, False
         rows.append((visitor, begin, end))
-    return pl.DataFrame(rows, schema={"flockr_vid": pl.String, "entered_at": _TIME, "ended_at": _TIME}, orient="row")
+    return pl.DataFrame(rows, schema=pl.Schema({"flockr_vid": pl.String(), **_STRETCH}), orient="row")
 
 
-def _own_orders(events: pl.DataFrame) -> dict[int, list[int]]:
+def _own_orders(events: pl.DataFrame, cancelled: set[int]) -> dict[int, list[int]]:
+    """Instants of each visitor's own Order Completed; a cancelled one ends the cart that it took, but no other."""
     found: dict[int, list[int]] = {}
-    for visitor, t in events.filter(pl.col("name") == log.ORDER_COMPLETED).select("visitor", "t").iter_rows():
-        found.setdefault(visitor, []).append(t)
+    rows = events.filter(pl.col("name") == log.ORDER_COMPLETED).select("visitor", "t", "order")
+    for visitor, t, order in rows.iter_rows():
+        if order not in cancelled:
+            found.setdefault(visitor, []).append(t)
     return found
 
 
@@ -142,10 +189,12 @@ def customer_orders(config: SimulationConfig, people: People, sales: Sales) -> t
         if lapse is not None:
             lapsed.append((name, *lapse))
         repeats += [(name, entered, ended) for entered, ended in _repeat(orders, config.end)]
-    first = {"customer_id": pl.String, "orders": pl.Int64, "last_order_at": _TIME, "median_gap_us": pl.Int64}
+    who = {"customer_id": pl.String()}
+    last = {"orders": pl.Int64(), "last_order_at": _TIME, "median_gap_us": pl.Int64()}
+    lapsed_schema = pl.Schema({**who, **last, "entered_at": _TIME, "any_returned": pl.Boolean()})
     return (
-        pl.DataFrame(lapsed, schema={**first, "entered_at": _TIME, "any_returned": pl.Boolean}, orient="row"),
-        pl.DataFrame(repeats, schema={"customer_id": pl.String, "entered_at": _TIME, "ended_at": _TIME}, orient="row"),
+        pl.DataFrame(lapsed, schema=lapsed_schema, orient="row"),
+        pl.DataFrame(repeats, schema=pl.Schema({**who, **_STRETCH}), orient="row"),
     )
 
 
@@ -154,7 +203,7 @@ def _lapse(orders: list[tuple[int, int | None]], end: int) -> tuple[int, int, in
     kept = [t for t, undone in orders if undone is None]
     if not kept:
         return None
-    gaps = sorted(later - earlier for earlier, later in zip(kept, kept[1:], strict=False))
+    gaps = sorted(later - earlier for earlier, later in pairwise(kept))
     middle = len(gaps) // 2
     median = None if not gaps else gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) // 2
     entered = kept[-1] + max(_LAPSE_AFTER, 3 * (median or 0))
@@ -164,7 +213,7 @@ def _lapse(orders: list[tuple[int, int | None]], end: int) -> tuple[int, int, in
 
 
 def _repeat(orders: list[tuple[int, int | None]], end: int) -> list[tuple[int, int | None]]:
-    """Stretches in which at least two orders stand: an order counts from its instant until a year later or its return."""
+    """Stretches of at least two standing orders: one stands from its instant until a year later or its return."""
     changes = []
     for t, undone in orders:
         gone = t + _YEAR if undone is None else min(t + _YEAR, undone)
@@ -229,7 +278,7 @@ def link_clicks(config: SimulationConfig, campaigns: Campaigns, events: pl.DataF
     return pl.DataFrame(found, schema=schema, orient="row")
 
 
-def orders(people: People, sales: Sales) -> pl.DataFrame:
+def order_list(people: People, sales: Sales) -> pl.DataFrame:
     """order_id, customer_id, occurred_at, net_minor, counts (false when cancelled), returned_at of a full return."""
     ids = order_ids(sales)
     frame = sales.orders.select(
