@@ -15,7 +15,7 @@ from typing import Any
 import click
 import duckdb
 
-from pipelines.cli.output import emit, json_option, table, tenant_option
+from pipelines.cli.output import emit, json_option, note, table, tenant_option
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
 from schemas.contract import Contract
@@ -33,6 +33,9 @@ _SQL_TYPES = {
     "timestamp": "TIMESTAMPTZ",
     "ratio": "DOUBLE",
 }
+#: Columns that fit beside each other in a terminal.
+WIDE = 10
+
 _READING = ("SELECT", "EXPLAIN")
 
 
@@ -44,7 +47,7 @@ _READING = ("SELECT", "EXPLAIN")
 def query(workspace: Workspace, tenant_id: str, sql: str, as_json: bool) -> None:
     """Run one SELECT over the tenant's tables; times are UTC."""
     names, rows = run_query(workspace.tenant(tenant_id), sql)
-    emit([dict(zip(names, row, strict=True)) for row in rows], as_json, lambda: table(names, _shown(rows)))
+    emit([dict(zip(names, row, strict=True)) for row in rows], as_json, lambda: _show(names, rows))
 
 
 def run_query(tenant: Tenant, sql: str) -> tuple[list[str], list[list[Any]]]:
@@ -61,7 +64,7 @@ def run_query(tenant: Tenant, sql: str) -> tuple[list[str], list[list[Any]]]:
             _prepare(connection, tenant, sql)
             answer = connection.sql(sql).pl()
         except duckdb.Error as error:
-            raise UsageError(f"query: {_first_line(error)}") from None
+            raise UsageError(f"query: {_first_line(error)}{_hint(error)}") from None
     return answer.columns, [[_value(value) for value in row] for row in answer.iter_rows()]
 
 
@@ -137,5 +140,18 @@ def _value(value: Any) -> Any:
     return str(value)
 
 
-def _shown(rows: list[list[Any]]) -> list[list[Any]]:
-    return [[str(value) if isinstance(value, (datetime, dict, list)) else value for value in row] for row in rows]
+def _hint(error: duckdb.Error) -> str:
+    return f"; tables: {', '.join(sorted(LAKE))}" if isinstance(error, duckdb.CatalogException) else ""
+
+
+def _show(names: list[str], rows: list[list[Any]]) -> None:
+    """A table, or one record below the other where a table would be too wide to read."""
+    plain = [[str(value) if isinstance(value, (datetime, dict, list)) else value for value in row] for row in rows]
+    if not rows:
+        note("no rows")
+        return
+    if len(names) <= WIDE:
+        table(names, plain)
+        return
+    for number, row in enumerate(plain, start=1):
+        table(["column", "value"], zip(names, row, strict=True), title=f"row {number}")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import polars as pl
 
@@ -44,11 +44,12 @@ def verify(url: str) -> tuple[list[str], list[str]]:
 
 def find_partitions(url: str) -> tuple[ObjectStore, list[Place]]:
     """The store and the partitions that a URL stands for."""
-    base, _, path = _split(url)
+    base, path = _split(url)
     match = _PARTITION.match(path.rstrip("/"))
     if match is None:
         raise UsageError(f"{url!r} is not below a {MAJOR} folder; use ROOT/{MAJOR}[/DATASET][/date=YYYY-MM-DD]")
-    store = open_store(f"{base}{match['root']}")
+    root = quote(match["root"]) if base.startswith("file:") else match["root"]
+    store = open_store(f"{base}{root}")
     if match["day"]:
         day, folder = date.fromisoformat(match["day"]), match["folder"] or ""
         return store, [Place(folder, day, folder)]
@@ -59,11 +60,12 @@ def find_partitions(url: str) -> tuple[ObjectStore, list[Place]]:
     return store, places
 
 
-def _split(url: str) -> tuple[str, str, str]:
+def _split(url: str) -> tuple[str, str]:
+    """Scheme with host, and path; a local path is a ``file://`` URL, whose path is percent-encoded."""
     if "://" not in url:
-        url = Path(url).absolute().as_uri()
+        return "file://", str(Path(url).absolute())
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}", parts.netloc, parts.path
+    return f"{parts.scheme}://{parts.netloc}", unquote(parts.path) if parts.scheme == "file" else parts.path
 
 
 def _place(key: str) -> Place | None:

@@ -1,4 +1,4 @@
-"""A tiny hand-made retailer: one campaign, two selected customers, three links' worth of clicks, and tables for the exports."""
+"""A tiny hand-made retailer: two campaigns, their customers and clicks, and every table that the exports read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,153 @@
+"""The contract of an object store, held by the local folder, S3 and GCS."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import ConflictError, UsageError
+from pipelines.storage.objects import LocalStore, ObjectNotFoundError, ObjectStore, object_sha256, open_store
+from pipelines.storage.objects.s3 import S3Store
+from tests.storage.servers import BUCKET, gcs_server, s3_server
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def gcs() -> Iterator[list[dict[str, Any]]]:
+    with gcs_server() as uploads:
+        yield uploads
+
+
+@pytest.fixture(params=["file", "s3", "gs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "file":
+        return open_store((tmp_path / "a b").as_uri())
+    request.getfixturevalue({"s3": "s3", "gs": "gcs"}[request.param])
+    return open_store(f"{request.param}://{BUCKET}/root/{uuid.uuid4().hex}")
+
+
+def test_what_is_put_is_read_back(store: ObjectStore, tmp_path: Path) -> None:
+    store.put("a/b.txt", b"one")
+    store.put("a/b.txt", b"two")
+    file = tmp_path / "large"
+    file.write_bytes(b"x" * 3_000_000)
+    store.put("a/large", file)
+    assert store.get("a/b.txt") == b"two"
+    assert b"".join(store.chunks("a/large")) == file.read_bytes()
+    assert object_sha256(store, "a/large") != object_sha256(store, "a/b.txt")
+
+
+def test_the_first_to_create_wins_and_a_repeated_answer_is_its_own(store: ObjectStore) -> None:
+    assert store.put_if_absent("k/_manifest.json", b"first")
+    assert store.put_if_absent("k/_manifest.json", b"first")
+    assert not store.put_if_absent("k/_manifest.json", b"second")
+    assert store.get("k/_manifest.json") == b"first"
+
+
+def test_keys_are_listed_by_prefix_in_order(store: ObjectStore) -> None:
+    for key in ("v1/b/2", "v1/b/1", "v1/a/1", "v10/a", "v1/b"[:2] + "x"):
+        store.put(key, b"")
+    assert list(store.list("v1/")) == ["v1/a/1", "v1/b/1", "v1/b/2"]
+    assert list(store.list("v1/b/")) == ["v1/b/1", "v1/b/2"]
+    assert list(store.list("v1/nothing/")) == []
+    assert len(store.list()) == 5
+
+
+def test_what_is_not_there(store: ObjectStore) -> None:
+    store.put("a/b", b"")
+    assert store.exists("a/b")
+    assert not store.exists("a")
+    assert not store.exists("a/c")
+    assert object_sha256(store, "a/c") is None
+    with pytest.raises(ObjectNotFoundError, match="a/c"):
+        store.get("a/c")
+    with pytest.raises(ObjectNotFoundError, match="a/c"):
+        list(store.chunks("a/c"))
+
+
+def test_deleting_twice_is_deleting_once(store: ObjectStore) -> None:
+    store.put("a/b", b"")
+    store.delete("a/b")
+    store.delete("a/b")
+    assert not store.exists("a/b")
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/./b"])
+def test_a_key_cannot_leave_the_root(store: ObjectStore, key: str) -> None:
+    with pytest.raises(UsageError, match="object key"):
+        store.put(key, b"")
+
+
+def test_of_many_who_create_one_wins(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: store.put_if_absent("m", str(n).encode()), range(40)))
+    assert won.count(True) == 1
+    assert store.get("m") == str(won.index(True)).encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_lost_answer_is_not_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore sends a PUT again when the answer was lost, and is refused by its own first one."""
+    store = S3Store(BUCKET, uuid.uuid4().hex)
+    written = store._files.pipe_file
+
+    def lost(path: str, data: bytes, **how: Any) -> None:
+        written(path, data, **how)
+        written(path, data, **how)
+
+    monkeypatch.setattr(store._files, "pipe_file", lost)
+    assert store.put_if_absent("m", b"mine")
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_failure_is_not_taken_for_a_conflict() -> None:
+    with pytest.raises(OSError, match="bucket"):
+        S3Store("no-such-bucket", "x").put_if_absent("m", b"mine")
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_role_is_assumed() -> None:
+    role = "arn:aws:iam::123456789012:role/exports"
+    store = open_store(f"s3://{BUCKET}/role", role_arn=role, external_id="tenant-7")
+    assert isinstance(store, S3Store)
+    assert store._files.token
+    store.put("a", b"1")
+    assert store.get("a") == b"1"
+
+
+def test_gcs_is_sent_a_precondition_with_every_upload(gcs: list[dict[str, Any]]) -> None:
+    store: Any = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}")
+    gcs.clear()
+    store.put_if_absent("a", b"1")
+    store.put("a", b"2")
+    first, second = (upload["ifGenerationMatch"][0] for upload in gcs)
+    assert first == "0"
+    assert int(second) > 0
+
+
+@pytest.mark.usefixtures("gcs")
+def test_gcs_does_not_put_over_a_generation_it_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Any = open_store(f"gs://{BUCKET}/{uuid.uuid4().hex}")
+    store.put("a", b"1")
+    monkeypatch.setattr(store._bucket, "get_blob", lambda key: None)
+    with pytest.raises(ConflictError, match="somebody else"):
+        store.put("a", b"2")
+    assert store.get("a") == b"1"
+
+
+@pytest.mark.parametrize("url", ["ftp://x/y", "s3://", "/tmp/x", "file://host/x"])
+def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="object store"):
+        open_store(url)
