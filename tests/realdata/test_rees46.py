@@ -1,0 +1,256 @@
+"""REES46 from clicks to abandoned carts and files: equal to the facts and to SQL over the source.
+
+The facts ask of each user whether the last cart event was followed by a purchase within the window. The cohort is told
+at the first silence after an order and lasts while nothing is bought, so somebody who carts again stays in it. At the
+end of the silence after the last cart event both mean the same, which is what is compared; what the cohort says
+meanwhile is compared with SQL of its own. All else differs only by the five rows that the file holds twice.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines import flow
+from pipelines.config import Tenant
+from tests.realdata import rees46
+from tests.realdata.conftest import Once, add_tenant, ingest_files, open_tenant
+from tests.realdata.truth import fact, ids_sha256, over_exports, over_lake, over_source
+
+SOURCE = "rees46/events.parquet"
+DAY = date(2019, 10, 1)
+DATA_END = datetime(2019, 10, 1, 2, 50, tzinfo=UTC)
+WINDOWS = (5, 10, 20, 30, 60)
+ROWS = "CREATE VIEW rows AS SELECT DISTINCT * EXCLUDE (file_row_number) FROM source"
+#: An epoch of a cart goes from one purchase to the next; a purchase in the second of a cart event comes after it.
+ABANDONED = """
+WITH adds AS (SELECT DISTINCT user_id, event_time AS at FROM rows WHERE event_type = 'cart'),
+orders AS (SELECT DISTINCT user_id, event_time AS at FROM rows WHERE event_type = 'purchase'),
+silences AS (
+    SELECT user_id, at + to_minutes($minutes) AS enters_at,
+        lead(at) OVER (PARTITION BY user_id ORDER BY at) AS next_add,
+        (SELECT min(o.at) FROM orders o WHERE o.user_id = adds.user_id AND o.at >= adds.at) AS next_order
+    FROM adds
+), entries AS (
+    SELECT user_id, next_order, min(enters_at) AS enters_at FROM silences
+    WHERE enters_at < coalesce(next_order, TIMESTAMPTZ '2019-10-02 00:00:00+00')
+        AND enters_at < coalesce(next_add, TIMESTAMPTZ '2019-10-02 00:00:00+00')
+    GROUP BY ALL
+)
+SELECT user_id::VARCHAR AS subject, 'entered' AS direction, enters_at AS effective_at FROM entries
+UNION ALL
+SELECT user_id::VARCHAR, 'exited', next_order FROM entries WHERE next_order IS NOT NULL
+ORDER BY ALL
+"""
+
+
+@pytest.fixture(scope="session")
+def root(source: Path, once: Once) -> Path:
+    def fill(place: Path) -> None:
+        add_tenant(place, "USD")
+        (place / "files").mkdir()
+        ingest_files(place, rees46.write(source / "rees46", place / "files"))
+        flow.run(open_tenant(place))
+
+    return once("rees46", fill)
+
+
+@pytest.fixture(scope="session")
+def tenant(root: Path) -> Tenant:
+    return open_tenant(root)
+
+
+@pytest.fixture(scope="session", params=WINDOWS, ids=lambda minutes: f"{minutes}min")
+def after(request: pytest.FixtureRequest, root: Path, once: Once) -> tuple[int, Tenant]:
+    """A window, and the tenant with that window and a floor of 250 dollars for a valuable cart."""
+    minutes: int = request.param
+
+    def fill(place: Path) -> None:
+        shutil.copytree(root / "home", place / "home", ignore=shutil.ignore_patterns("buckets"))
+        parameters = {"cart_abandoner": {"silence": f"{minutes}m"}, "high_value_cart_abandoner": {"floor": 25000}}
+        add_tenant(place, "USD", parameters)
+        flow.run(open_tenant(place), select=["cohorts"])
+
+    return minutes, open_tenant(once(f"rees46-{minutes}", fill))
+
+
+def transitions(tenant: Tenant, cohort: str) -> pl.DataFrame:
+    rows = tenant.lake.scan("cohort_transitions").filter(pl.col("cohort_id") == cohort)
+    return rows.select("subject", "direction", "effective_at").sort(pl.all()).collect()
+
+
+def members_at(moves: pl.DataFrame, instants: pl.DataFrame) -> pl.DataFrame:
+    """Rows of ``instants`` (subject, at) whose subject is in the cohort then, the instant of entry included."""
+    joined = instants.join(moves, on="subject").filter(pl.col("effective_at") <= pl.col("at"))
+    last = joined.sort("effective_at").group_by("subject", "at").agg(pl.col("direction").last())
+    return last.filter(pl.col("direction") == "entered")
+
+
+def last_adds(tenant: Tenant) -> pl.DataFrame:
+    adds = tenant.lake.scan("cart_activity").filter(pl.col("step") == "add")
+    return adds.group_by(pl.col("flockr_vid").alias("subject")).agg(pl.col("occurred_at").max().alias("at")).collect()
+
+
+def test_rows_that_stand_twice_are_duplicates(root: Path, tenant: Tenant) -> None:
+    totals = fact("rees46", "totals").row(0, named=True)
+    counts = json.loads((root / "counts.json").read_text())
+    assert counts["customer_events"] == {
+        "received": totals["n_rows"],
+        "accepted": totals["distinct_rows"],
+        "duplicate": totals["n_rows"] - totals["distinct_rows"],
+        "superseded": 0,
+        "quarantined": 0,
+    }
+    assert counts["products"]["accepted"] == totals["products"]
+
+
+def test_totals(tenant: Tenant) -> None:
+    found = over_lake(
+        tenant,
+        "SELECT count(*) AS distinct_rows, count(DISTINCT flockr_vid) AS users, count(DISTINCT session_id) AS sessions,"
+        " count(DISTINCT product_id) AS products,"
+        " min(occurred_at)::VARCHAR AS t0, max(occurred_at)::VARCHAR AS t1 FROM customer_events",
+    )
+    assert found.to_dicts() == fact("rees46", "totals").select(found.columns).to_dicts()
+    brands = over_lake(tenant, "SELECT count(DISTINCT brand) FROM products").item()
+    assert brands == fact("rees46", "totals")["brands"].item()
+    shared = "SELECT session_id FROM customer_events GROUP BY 1 HAVING count(DISTINCT flockr_vid) > 1"
+    assert over_lake(tenant, shared).height == fact("rees46", "totals")["sessions_with_several_users"].item()
+
+
+def test_visitors_of_the_day_add_up(tenant: Tenant) -> None:
+    found = tenant.lake.read("visitor_daily").select(pl.col("views", "adds", "orders").sum()).row(0)
+    kinds = over_source(SOURCE, "SELECT event_type, count(*) FROM rows GROUP BY 1", ROWS)
+    expected = dict(kinds.iter_rows())
+    assert found == (expected["view"], expected["cart"], expected["purchase"])
+    assert expected["purchase"] == fact("rees46", "totals")["purchases"].item()
+
+
+def test_every_ten_minutes(tenant: Tenant) -> None:
+    query = (
+        "SELECT time_bucket(INTERVAL 10 MINUTE, {at})::VARCHAR AS b, count(*) AS n,"
+        " count(*) FILTER ({kind} = '{view}') AS views, count(*) FILTER ({kind} = '{cart}') AS carts,"
+        " count(*) FILTER ({kind} = '{purchase}') AS purchases FROM {rows} GROUP BY 1 ORDER BY 1"
+    )
+    names = {"at": "occurred_at", "kind": "event_name", "rows": "customer_events", **rees46.NAMES}
+    found = over_lake(tenant, query.format(**names))
+    again = {"at": "event_time", "kind": "event_type", "view": "view", "cart": "cart", "purchase": "purchase"}
+    distinct = over_source(SOURCE, query.format(rows="rows", **again), ROWS)
+    assert found.rows() == distinct.rows()
+    twice = "CREATE VIEW twice AS SELECT * EXCLUDE (file_row_number) FROM source EXCEPT ALL SELECT * FROM rows"
+    repeated = over_source(SOURCE, query.format(rows="twice", **again), ROWS, twice)
+    columns = ["n", "views", "carts", "purchases"]
+    whole = pl.concat([found, repeated]).group_by("b").agg(pl.col(columns).sum()).sort("b")
+    assert whole.rows() == fact("rees46", "by_10_minutes").rows()
+
+
+def test_products_most_viewed(tenant: Tenant) -> None:
+    found = tenant.lake.read("product_daily").filter(pl.col("views") > 0).select("product_id", "views", "viewers")
+    expected = over_source(
+        SOURCE,
+        "SELECT product_id::VARCHAR, count(*), count(DISTINCT user_id) FROM rows WHERE event_type = 'view' GROUP BY 1",
+        ROWS,
+    )
+    assert sorted(found.rows()) == sorted(expected.rows())
+    # A product of the list may have been seen once more in the file, by a row that stands there twice.
+    twice = over_source(
+        SOURCE,
+        "SELECT product_id::VARCHAR, count(*) - count(DISTINCT (user_id, event_time, user_session)) AS more"
+        " FROM source WHERE event_type = 'view' GROUP BY 1 HAVING more > 0",
+    )
+    more = dict(twice.iter_rows())
+    listed = {str(product): (views, users) for product, views, users in fact("rees46", "most_viewed_top20").iter_rows()}
+    seen = {product: (views + more.get(product, 0), viewers) for product, views, viewers in found.iter_rows()}
+    assert {product: seen[product] for product in listed} == listed
+
+
+def test_purchases_without_a_cart(tenant: Tenant) -> None:
+    found = over_lake(
+        tenant,
+        "SELECT count(*), count(*) FILTER (NOT EXISTS (SELECT 1 FROM cart_activity c WHERE c.step = 'add'"
+        " AND c.flockr_vid = p.flockr_vid AND c.product_id = p.product_id AND c.occurred_at <= p.occurred_at))"
+        " FROM cart_activity p WHERE p.step = 'order'",
+    )
+    assert found.rows() == fact("rees46", "purchases_without_a_cart_event").rows()
+    assert tenant.lake.read("visitor_orders").height == found.item(0, 0)
+
+
+def test_orders_wait_for_their_transactions(tenant: Tenant) -> None:
+    waiting = tenant.lake.read("unresolved_references")
+    assert set(waiting["target_entity"]) == {"transactions"}
+    assert waiting.height == fact("rees46", "totals")["purchases"].item()
+
+
+def test_carts_by_user_and_product(tenant: Tenant) -> None:
+    found = over_lake(
+        tenant,
+        "WITH last AS (SELECT flockr_vid, product_id, max(occurred_at) AS t FROM cart_activity WHERE step = 'add'"
+        " GROUP BY ALL), judged AS (SELECT t + INTERVAL 60 MINUTE <= TIMESTAMPTZ '2019-10-01 02:50:00+00' AS elapsed,"
+        " EXISTS (SELECT 1 FROM cart_activity p WHERE p.step = 'order' AND p.flockr_vid = last.flockr_vid"
+        " AND p.product_id = last.product_id AND p.occurred_at BETWEEN t AND t + INTERVAL 60 MINUTE) AS bought"
+        " FROM last)"
+        " SELECT count(*), count(*) FILTER (bought), count(*) FILTER (NOT bought AND elapsed),"
+        " count(*) FILTER (NOT bought AND NOT elapsed) FROM judged",
+    )
+    assert found.rows() == fact("rees46", "carts_not_bought_in_60min_user_product").rows()
+
+
+def test_abandoned_carts_are_the_facts_at_the_end_of_the_silence(after: tuple[int, Tenant]) -> None:
+    minutes, tenant = after
+    facts = fact("rees46", "cart_abandonment_by_window").filter(pl.col("window_minutes") == minutes)
+    expected = facts.row(0, named=True)
+    ends = last_adds(tenant).with_columns(pl.col("at") + timedelta(minutes=minutes))
+    assert ends.height == expected["users"]
+    abandoned = members_at(transitions(tenant, "cart_abandoner"), ends.filter(pl.col("at") <= DATA_END))
+    assert abandoned.height == expected["abandoned"]
+    assert ids_sha256(abandoned["subject"]) == expected["abandoned_ids_sha256"]
+
+
+def test_every_transition_of_abandoned_carts(after: tuple[int, Tenant]) -> None:
+    minutes, tenant = after
+    expected = over_source(SOURCE, ABANDONED, ROWS, minutes=minutes)
+    assert transitions(tenant, "cart_abandoner").rows() == expected.rows()
+
+
+def test_valuable_carts(after: tuple[int, Tenant]) -> None:
+    """A cart is worth what it holds; the facts add up all that a user ever carted, bought or not, each product once."""
+    minutes, tenant = after
+    moves = transitions(tenant, "high_value_cart_abandoner")
+    ends = last_adds(tenant).with_columns(pl.col("at") + timedelta(minutes=minutes))
+    found = members_at(moves, ends.filter(pl.col("at") <= DATA_END))
+    facts = fact("rees46", "cart_abandonment_by_window").filter(pl.col("window_minutes") == minutes)
+    assert found.height == facts["abandoned_value_ge_250"].item()
+
+
+def test_sizes_add_up(after: tuple[int, Tenant]) -> None:
+    _, tenant = after
+    sizes = tenant.lake.read("cohort_sizes", [DAY])
+    assert (sizes["size"] == sizes["entered"] - sizes["exited"]).all()
+    members = tenant.lake.read("cohort_membership", [DAY]).filter("is_member").group_by("cohort_id").len()
+    expected = {cohort: size for cohort, size in sizes.select("cohort_id", "size").iter_rows() if size}
+    assert dict(members.iter_rows()) == expected
+
+
+@pytest.mark.parametrize(
+    "dataset", ["events", "cohort_membership", "cohort_transitions", "cohort_sizes", "signal_snapshots"]
+)
+def test_exported_rows_are_the_lake_rows(tenant: Tenant, dataset: str) -> None:
+    found = over_exports(tenant, dataset, "SELECT count(*) FROM exported").item()
+    assert found == tenant.lake.rows("customer_events" if dataset == "events" else dataset)[DAY]
+
+
+def test_exported_members_are_the_facts_members(tenant: Tenant) -> None:
+    """The shipped definition has a window of 30 minutes, by whose end one user had left a cart for good."""
+    found = over_exports(
+        tenant,
+        "cohort_transitions",
+        "SELECT flockr_vid FROM exported WHERE cohort_id = 'cart_abandoner' AND direction = 'entered'"
+        " AND effective_at <= TIMESTAMPTZ '2019-10-01 02:50:00+00'",
+    )
+    expected = fact("rees46", "carts_not_bought_in_60min_user_list")["user_id"].cast(pl.String)
+    assert found["flockr_vid"].to_list() == expected.to_list()
