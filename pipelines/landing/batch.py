@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -52,17 +54,37 @@ class Batch:
     file_reason: str | None = None
 
 
-def read_batch(tenant: Tenant, entity: Entity, payload: Payload, new_spool: Spool) -> Batch:
-    """Read a whole file into a batch; a file that cannot be read becomes one refused row of line 0."""
+def read_batch(
+    tenant: Tenant, entity: Entity, payload: Payload, new_spool: Spool, go_on: Callable[[], None] = lambda: None
+) -> Batch:
+    """Read a whole file into a batch; a file that cannot be read becomes one refused row of line 0.
+
+    Args:
+        tenant: whose zone and keys apply.
+        entity: what the rows are.
+        payload: the file.
+        new_spool: takes the typed rows.
+        go_on: called between pieces; raises to stop.
+    """
     batch = Batch(new_spool)
     key = derived_key(tenant, "contact") if entity.personal else b""
     try:
-        for texts in records.read(payload, _asked(entity)):
+        for texts in _ahead(records.read(payload, _asked(entity))):
+            go_on()
             _take(batch, tenant, entity, texts, key)
     except FileRefused as refusal:
         batch = Batch(Spool(new_spool.folder / "refused", split_schema(entity)), file_reason=refusal.reason)
         _refuse(batch, [Refused(0, refusal.reason, "")])
     return batch
+
+
+def _ahead(pieces: Iterator[records.Texts]) -> Iterator[records.Texts]:
+    """The same pieces, the next one parsed while the last one is typed: neither keeps two cores busy alone."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
 
 
 def _asked(entity: Entity) -> list[str]:

@@ -59,21 +59,38 @@ def ingest_bytes(
     return _land(tenant, known, payload_of_bytes(data, name), source, received_at)
 
 
+class _KnownError(Exception):
+    """The batch has landed before; ``args[0]`` is its receipt."""
+
+
 def _land(tenant: Tenant, entity: Entity, payload: Payload, source: str, received_at: datetime) -> Receipt:
-    with _alone(tenant, entity) as work:
+    with _alone(tenant, entity) as work, ThreadPoolExecutor(1) as pool:
         stamp = payload.stamp()
-        batch_id = payload.sha256()
-        before = store.find_receipt(tenant, entity.name, batch_id)
-        if before is not None:
-            return _again(before)
-        with ThreadPoolExecutor(1) as pool:
-            raw = layout.sealed_raw(tenant, batch_id)
-            sealing = pool.submit(vault.seal, tenant, raw, payload.blocks())
-            batch = read_batch(tenant, entity, payload, Spool(work, layout.split_schema(entity)))
-            sealing.result()
+        # Hashing and sealing run beside the parsing; a file that turns out to be known stops it.
+        naming = pool.submit(_name, tenant, entity, payload)
+        sealing = pool.submit(lambda: vault.seal(tenant, layout.sealed_raw(tenant, naming.result()), payload.blocks()))
+
+        def go_on() -> None:
+            if naming.done():
+                naming.result()
+
+        try:
+            batch = read_batch(tenant, entity, payload, Spool(work, layout.split_schema(entity)), go_on)
+            batch_id = naming.result()
+        except _KnownError as known:
+            return _again(known.args[0])
+        sealing.result()
         if payload.stamp() != stamp:
             raise MurmurError(f"{payload.name}: changed while it was read; nothing landed, send it again")
         return publish(tenant, entity, batch, _draft(entity, batch_id, payload, source, received_at))
+
+
+def _name(tenant: Tenant, entity: Entity, payload: Payload) -> str:
+    batch_id = payload.sha256()
+    before = store.find_receipt(tenant, entity.name, batch_id)
+    if before is not None:
+        raise _KnownError(before)
+    return batch_id
 
 
 def _draft(entity: Entity, batch_id: str, payload: Payload, source: str, received_at: datetime) -> Receipt:

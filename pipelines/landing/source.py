@@ -146,10 +146,10 @@ def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = No
     with payload.decoded() as stream:
         while True:
             block = _read(stream, size)
-            data = rest + block
+            data = rest + block if rest else block
             if first:
                 data, first = _checked_head(data), False
-            seen = seen or bool(data.strip())
+                seen = seen or not (data.isspace() or not data)
             if len(block) < size:
                 break
             cut = _border(data, quoted)
@@ -180,7 +180,7 @@ def _read(stream: BinaryIO, size: int) -> bytes:
             missing -= len(part)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise FileRefused("broken_gzip") from None
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _checked_head(data: bytes) -> bytes:
