@@ -29,7 +29,7 @@ def rows(
     name, session = index["name"], index["session"]
     in_products = np.isin(name, (log.ADDED, log.REMOVED))
     products = _products(config, catalogue, events, in_products, gather(order_products, sale))
-    value = np.where(sale >= 0, sales.orders["net"].to_numpy()[np.maximum(sale, 0)], index["value"])
+    value = np.where(sale >= 0, np.r_[sales.orders["net"].to_numpy(), -1][sale], index["value"])
     viewed = gather(catalogue.ids, np.where(name == log.VIEWED, index["product"], -1))
     return pl.DataFrame(
         {
