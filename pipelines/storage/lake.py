@@ -8,7 +8,9 @@ over a newer version fails instead of being repeated. What is in a row is decide
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,6 +77,7 @@ class Writer:
     table: DeltaTable
     before: dict[date | None, str]
     _parts: dict[date | None, tuple[str, int, int]] = field(default_factory=dict)
+    _empty: tuple[str, int] | None = None
     commit: Commit | None = None
 
     def put(self, day: date | None, frame: pl.DataFrame) -> None:
@@ -88,20 +91,40 @@ class Writer:
             ContractError: columns, types, required values, enums or the primary key are violated.
         """
         part = conform(frame, self.contract, day)
-        folder = self.lake.root / self.contract.name
         place = f"date={day.isoformat()}" if day else "data"
         stored = part.drop("date") if self.contract.partitioned else part
+        if part.height or not self._empty:
+            name, size = self._write(place, stored)
+        else:
+            name, size = self._link_empty(place)
+        if not part.height:
+            self._empty = (name, size)
+        self._parts[day] = (name, part.height, size)
+
+    def _write(self, place: str, stored: pl.DataFrame) -> tuple[str, int]:
+        folder = self.lake.root / self.contract.name
         (folder / place).mkdir(parents=True, exist_ok=True)
         temporary = folder / place / f".{uuid.uuid4().hex}.tmp"
         try:
             stored.write_parquet(temporary, compression="snappy", row_group_size=ROW_GROUP, statistics=True)
             name = f"{place}/{file_sha256(temporary)[:32]}.parquet"
             size = temporary.stat().st_size
-            fsync_file(temporary)
-            temporary.replace(folder / name)
+            if not (folder / name).exists():
+                fsync_file(temporary)
+                temporary.replace(folder / name)
         finally:
             temporary.unlink(missing_ok=True)
-        self._parts[day] = (name, part.height, size)
+        return name, size
+
+    def _link_empty(self, place: str) -> tuple[str, int]:
+        """Empty days are many and have equal bytes: one file serves all, without a flush for each."""
+        first, size = self._empty or ("", 0)
+        folder = self.lake.root / self.contract.name
+        name = f"{place}/{first.rsplit('/', 1)[1]}"
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.link(folder / first, folder / name)
+        return name, size
 
     def _publish(self) -> Commit:
         changed = [day for day, (name, _, _) in self._parts.items() if self.before.get(day) != name]
@@ -148,6 +171,7 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._known: dict[str, tuple[str, dict[date | None, str]]] = {}
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
@@ -163,7 +187,13 @@ class Lake:
 
     def files(self, table: str) -> dict[date | None, str]:
         """Active file of each partition, relative to the table; the name changes exactly when the content does."""
-        return _active_files(self._open(table)) if self.exists(table) else {}
+        if not self.exists(table):
+            return {}
+        # Opening a table costs milliseconds and a range run asks once a day, so the newest log entry decides.
+        newest = max(entry.name for entry in os.scandir(self.root / table / "_delta_log") if entry.name[0].isdigit())
+        if self._known.get(table, ("", {}))[0] != newest:
+            self._known[table] = (newest, _active_files(self._open(table)))
+        return dict(self._known[table][1])
 
     def days(self, table: str) -> list[date]:
         """Partitions that were published, empty ones included, sorted."""
@@ -273,18 +303,24 @@ def conform(frame: pl.DataFrame, contract: Contract, day: date | None) -> pl.Dat
     if missing or extra:
         raise ContractError(f"table {contract.name}: missing columns {missing}, unexpected columns {extra}")
     ordered = frame.select(contract.names).sort(list(contract.primary_key), nulls_last=True)
-    try:
-        contract.pandera().validate(ordered, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases.select("column", "check").unique().sort("column", "check").rows()
-        shown = "; ".join(f"{column}: {check}" for column, check in cases[:5])
-        raise ContractError(f"table {contract.name}, day {day}: {shown}") from None
+    if contract.is_violated(ordered):
+        raise ContractError(f"table {contract.name}, day {day}: {_violations(ordered, contract)}")
     key = [pl.col(name).eq_missing(pl.col(name).shift(1)) for name in contract.primary_key]
     repeated = ordered.select(pl.all_horizontal(key).slice(1).sum()).item() if ordered.height > 1 else 0
     if repeated:
         keys = ", ".join(contract.primary_key)
         raise ContractError(f"table {contract.name}, day {day}: {repeated} rows repeat the primary key ({keys})")
     return ordered
+
+
+def _violations(frame: pl.DataFrame, contract: Contract) -> str:
+    """Columns and rules that do not hold, without values."""
+    try:
+        contract.pandera().validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases.select("column", "check").unique().sort("column", "check").rows()
+        return "; ".join(f"{column}: {check}" for column, check in cases[:5])
+    return "the contract and its Pandera form disagree"
 
 
 def delta_schema(contract: Contract) -> DeltaSchema:

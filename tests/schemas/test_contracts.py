@@ -1,5 +1,8 @@
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandera.errors import SchemaErrors
 
 from schemas.contract import DTYPES, Column, Contract
 from schemas.entities import ENTITIES
@@ -68,3 +71,44 @@ def test_a_minor_version_only_appends():
     newer = older.extended(Column("b", "int64", since="1.1"), version="1.1")
     assert newer.names[: len(older.names)] == older.names
     assert newer.version == "1.1"
+
+
+RULES = Contract(
+    "t",
+    (
+        Column("id", "string", required=True),
+        Column("kind", "string", enum=("a", "b")),
+        Column("n", "int64", required=True, minimum=0),
+        Column("r", "ratio"),
+    ),
+    ("id",),
+    partitioned=False,
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "id": st.sampled_from(["x", "", None]),
+                "kind": st.sampled_from(["a", "b", "c", None]),
+                "n": st.sampled_from([-1, 0, 1, None]),
+                "r": st.sampled_from([0.5, None, float("nan"), float("inf")]),
+            }
+        ),
+        max_size=4,
+    )
+)
+def test_the_one_pass_form_agrees_with_pandera(rows):
+    frame = pl.DataFrame(rows, schema=RULES.schema)
+    try:
+        RULES.pandera().validate(frame, lazy=True)
+        valid = True
+    except SchemaErrors:
+        valid = False
+    assert RULES.is_violated(frame) is not valid
+
+
+@pytest.mark.parametrize("other", [RULES.empty().drop("r"), RULES.empty().select("kind", "id", "n", "r")])
+def test_missing_and_reordered_columns_are_violations(other):
+    assert RULES.is_violated(other)
