@@ -1,7 +1,8 @@
 """State between days: Arrow IPC files named by day and by a fingerprint of everything that led to them.
 
 The fingerprint of D is a hash of that of D-1, the definitions and the input partitions of D, so a file is either
-exactly the state that a computation from the first day would reach, or it is not found. Deleting the folder costs time only.
+exactly the state that a computation from the first day would reach, or it is not found.
+Deleting the folder costs time only.
 """
 
 from __future__ import annotations

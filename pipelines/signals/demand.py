@@ -1,6 +1,7 @@
 """Counts over windows that end on the hourly UTC grid.
 
-Running sums add the newest hour and take away the one that leaves. Momentum reads them at every grid instant, snapshots at the last one of a day.
+Running sums add the newest hour and take away the one that leaves. Momentum reads them at every grid
+instant, snapshots at the last one of a day.
 """
 
 from __future__ import annotations

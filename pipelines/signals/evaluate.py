@@ -1,7 +1,8 @@
 """One day of product signals: from the state of the day before and the facts of the day to snapshots and crossings.
 
 Stock steps at its measured instants, ``start <= t < end``. Windowed signals move at grid instants, ``start < t <=
-end``, and scarcity once more at the end of the day with the sales of the day itself; what is seen there is data before it.
+end``, and scarcity once more at the end of the day with the sales of the day itself; what is
+seen there is data before it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,108 @@
+"""What carts carry from day to day, and the frames that one day of carts is computed from.
+
+Instants are Int64 microseconds while computing; ``INF`` stands for "not yet".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from pipelines.cohorts.catalogue import CartRules
+from pipelines.signals.chain import Chain
+
+INF = int(np.iinfo(np.int64).max)
+
+CARTS: Mapping[str, type[pl.DataType]] = {
+    "flockr_vid": pl.String,
+    "cart_key": pl.String,
+    "last_at": pl.Int64,
+    "abandoned_at": pl.Int64,
+    "open_items": pl.Int64,
+    "value": pl.Int64,
+    "total": pl.Int64,
+    "currency": pl.String,
+    "product_ids": pl.String,
+    "valuable": pl.Boolean,
+    "scarce": pl.Boolean,
+    "quiet_since": pl.Int64,
+}
+ITEMS: Mapping[str, type[pl.DataType]] = {
+    "flockr_vid": pl.String,
+    "cart_key": pl.String,
+    "product_id": pl.String,
+    "quantity": pl.Int64,
+    "price": pl.Int64,
+    "currency": pl.String,
+}
+MEMBERS: Mapping[str, type[pl.DataType]] = {"cohort_id": pl.String, "flockr_vid": pl.String, "entered_at": pl.Int64}
+SCARCE: Mapping[str, type[pl.DataType]] = {"product_id": pl.String, "state": pl.String}
+VALUES: Mapping[str, type[pl.DataType]] = {"value": pl.Int64, "carts": pl.Int64}
+
+PARTS = ("carts", "items", "members", "scarce")
+
+
+def _empty(schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict(schema))
+
+
+@dataclass
+class CartState:
+    """State at the end of a day.
+
+    Attributes:
+        carts: carts with activity in the last ttl (``CARTS``): latches, value in the tenant's currency, context.
+        items: their products, those that were removed included (``ITEMS``).
+        members: visitors in a cart cohort and since when (``MEMBERS``).
+        scarce: products that are in one of the states of the scarce cohort (``SCARCE``).
+        values: values of the carts that were open at the end of each of the days before (``VALUES``).
+    """
+
+    carts: pl.DataFrame = field(default_factory=lambda: _empty(CARTS))
+    items: pl.DataFrame = field(default_factory=lambda: _empty(ITEMS))
+    members: pl.DataFrame = field(default_factory=lambda: _empty(MEMBERS))
+    scarce: pl.DataFrame = field(default_factory=lambda: _empty(SCARCE))
+    values: dict[date, pl.DataFrame] = field(default_factory=dict)
+
+    def bound(self, rules: CartRules, day: date) -> int:
+        """The value that a cart must have on a day: the floor, or the nearest-rank percentile of the days before."""
+        before = [self.values[day - timedelta(days=n)] for n in range(1, rules.partitions + 1) if self._has(day, n)]
+        pooled = pl.concat([_empty(VALUES), *before]).group_by("value").agg(pl.col("carts").sum()).sort("value")
+        total = pooled["carts"].sum()
+        if not total:
+            return rules.floor
+        rank = -(-total * rules.percentile // 100)
+        reached = pooled.filter(pl.col("carts").cum_sum() >= max(rank, 1))
+        return max(rules.floor, int(reached["value"][0]))
+
+    def _has(self, day: date, back: int) -> bool:
+        return day - timedelta(days=back) in self.values
+
+
+def load(chain: Chain, day: date, rules: CartRules) -> CartState:
+    """State at the end of a day for which ``usable`` holds."""
+    state = CartState(*[chain.load(day, part) for part in PARTS])
+    state.values = {each: chain.load(each, "values") for each in _window(chain, day, rules)}
+    return state
+
+
+def usable(chain: Chain, day: date, rules: CartRules) -> bool:
+    """Whether the state of a day and the values of the days before it are all there."""
+    return chain.has(day, PARTS) and all(chain.has(each, ["values"]) for each in _window(chain, day, rules))
+
+
+def save(chain: Chain, day: date, state: CartState, *, whole: bool) -> None:
+    """Keep the values of a day, and the rest of the state where ``whole``."""
+    chain.save(day, "values", state.values[day])
+    if whole:
+        for part in PARTS:
+            chain.save(day, part, getattr(state, part))
+
+
+def _window(chain: Chain, day: date, rules: CartRules) -> list[date]:
+    days = [day - timedelta(days=back) for back in range(rules.partitions)]
+    return [each for each in days if each in chain.prints]

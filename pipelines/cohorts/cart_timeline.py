@@ -1,0 +1,146 @@
+"""The path of a cart through one day: epochs between orders, quantities of its products, open or empty, its value.
+
+An epoch ends with an order of the visitor, or is left behind when the cart was silent for the ttl. Within an epoch a
+quantity never falls below zero: the cumulative sum minus its running minimum where that is negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.cohorts.cart_state import CartState
+
+ACTIVITY, CLOSE = 0, 1
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One day of all carts.
+
+    Attributes:
+        carts: ``cart`` (Int64), ``flockr_vid``, ``cart_key``, sorted by the last two.
+        instants: ``cart``, ``epoch``, ``at``, ``carried``, ``open_items``, ``value``, ``order_at`` (of the epoch), sorted by
+            ``epoch`` and ``at``; one row per instant of activity, and one for what was carried from the day before.
+        items: path of the products of carts that were touched: ``epoch``, ``at``, ``product_id``, ``quantity``, ``price``,
+            ``currency``, ``line_value``, ``carried``; the state after the instant, sorted by epoch, product, instant.
+        untouched: carried items of all other carts, with ``epoch``, ``at`` and the same columns.
+    """
+
+    carts: pl.DataFrame
+    instants: pl.DataFrame
+    items: pl.DataFrame
+    untouched: pl.DataFrame
+
+
+def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: int, currency: str) -> Timeline:
+    """Fold one day of steps and orders over the carried carts.
+
+    Args:
+        state: at the end of the day before.
+        steps: ``cart_activity`` of the day with ``at`` Int64: flockr_vid, cart_key, at, event_id, line, step, product_id,
+            quantity, unit_price_minor, currency.
+        orders: ``visitor_orders`` of the day: flockr_vid, at.
+        ttl: microseconds of silence that end a cart.
+        currency: the currency that ``value`` counts.
+    """
+    acts = steps.filter(pl.col("step") != "order")
+    key = ["flockr_vid", "cart_key"]
+    carts = pl.concat([state.carts.select(key), acts.select(key)]).unique().sort(key).with_row_index("cart")
+    carts = carts.with_columns(pl.col("cart").cast(pl.Int64))
+    carried = state.carts.join(carts, on=key).select("cart", pl.col("last_at").alias("at"), "open_items", "value")
+    acts = acts.join(carts, on=key).drop(key)
+    closes = pl.concat(
+        [
+            orders.join(carts, on="flockr_vid").select("cart", "at"),
+            steps.filter(pl.col("step") == "order").join(carts, on=key).select("cart", "at"),
+        ]
+    ).unique()
+    instants = _epochs(carried, acts.select("cart", "at").unique(), closes, ttl)
+    touched = acts.select("cart").unique()
+    held = state.items.join(carts, on=key).drop(key)
+    held = held.join(instants.filter("carried").select("cart", "epoch", "at"), on="cart")
+    acts = acts.filter(pl.col("product_id").is_not_null()).join(
+        instants.select("cart", "at", "epoch"), on=["cart", "at"]
+    )
+    items = _paths(held.join(touched, on="cart", how="semi"), acts, currency)
+    untouched = held.join(touched, on="cart", how="anti").with_columns(
+        line_value().alias("line_value"), pl.lit(True).alias("carried")
+    )
+    return Timeline(carts, _totals(instants, items), items, untouched.select(items.drop("counts", "change").columns))
+
+
+def _epochs(carried: pl.DataFrame, acts: pl.DataFrame, closes: pl.DataFrame, ttl: int) -> pl.DataFrame:
+    kinds = [(carried, ACTIVITY, True), (acts, ACTIVITY, False), (closes, CLOSE, False)]
+    rows = pl.concat(
+        [
+            frame.with_columns(pl.lit(kind, dtype=pl.Int8).alias("kind"), pl.lit(flag).alias("carried"))
+            for frame, kind, flag in kinds
+        ],
+        how="diagonal",
+    ).sort("cart", "at", "kind")
+    first = pl.col("cart").ne_missing(pl.col("cart").shift(1))
+    silent = (pl.col("kind") == ACTIVITY) & (pl.col("at") - pl.col("at").shift(1) >= ttl)
+    fresh = first | (pl.col("kind").shift(1) == CLOSE) | silent
+    rows = rows.with_columns(fresh.cast(pl.Int64).cum_sum().alias("epoch"))
+    ends = rows.filter(pl.col("kind") == CLOSE).select("epoch", pl.col("at").alias("order_at"))
+    return (
+        rows.filter(pl.col("kind") == ACTIVITY).drop("kind").join(ends, on="epoch", how="left", maintain_order="left")
+    )
+
+
+def _paths(held: pl.DataFrame, acts: pl.DataFrame, currency: str) -> pl.DataFrame:
+    signed = (
+        pl.when(pl.col("step") == "add").then("quantity").when(pl.col("step") == "remove").then(-pl.col("quantity"))
+    )
+    columns = ["epoch", "product_id", "at", "event_id", "line", "change", "price", "currency", "carried"]
+    start = held.with_columns(
+        pl.col("quantity").alias("change"),
+        pl.lit("").alias("event_id"),
+        pl.lit(-1, dtype=pl.Int64).alias("line"),
+        pl.lit(True).alias("carried"),
+    )
+    moved = acts.with_columns(
+        signed.otherwise(0).alias("change"), pl.col("unit_price_minor").alias("price"), pl.lit(False).alias("carried")
+    )
+    moved = moved.with_columns(pl.when(pl.col("price").is_not_null()).then("currency").alias("currency"))
+    rows = pl.concat([start.select(columns), moved.select(columns)]).sort(
+        "epoch", "product_id", "at", "event_id", "line"
+    )
+    fresh = pl.struct("epoch", "product_id").rle_id().cast(pl.Int64).alias("item")
+    rows = rows.with_columns(fresh)
+    total = pl.col("change").cum_sum().over("item")
+    rows = rows.with_columns(total.alias("total"), pl.col("price", "currency").forward_fill().over("item"))
+    floor = pl.min_horizontal(pl.col("total").cum_min().over("item"), pl.lit(0))
+    rows = rows.with_columns((pl.col("total") - floor).alias("quantity"))
+    rows = rows.with_columns(line_value().alias("line_value"))
+    counted = pl.when(pl.col("currency") == currency).then("line_value").otherwise(0)
+    same = pl.col("item") == pl.col("item").shift(1)
+    before = pl.when(same.fill_null(False))
+    rows = rows.with_columns(counted.alias("counted"), (pl.col("quantity") > 0).cast(pl.Int64).alias("open"))
+    rows = rows.with_columns(
+        (pl.col("counted") - before.then(pl.col("counted").shift(1)).otherwise(0)).alias("change"),
+        (pl.col("open") - before.then(pl.col("open").shift(1)).otherwise(0)).alias("counts"),
+    )
+    return rows.select(
+        "epoch", "at", "product_id", "quantity", "price", "currency", "line_value", "carried", "change", "counts"
+    )
+
+
+def line_value() -> pl.Expr:
+    """``quantity`` (thousandths) x ``price`` in minor units, rounded half to even; 0 without a price."""
+    product = pl.col("quantity") * pl.col("price").fill_null(0)
+    whole, rest = product // 1000, product % 1000
+    return whole + ((rest > 500) | ((rest == 500) & (whole % 2 == 1))).cast(pl.Int64)
+
+
+def _totals(instants: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    moved = items.filter(~pl.col("carried")).group_by("epoch", "at").agg(pl.col("change", "counts").sum())
+    rows = instants.join(moved, on=["epoch", "at"], how="left", maintain_order="left").with_columns(
+        (pl.col("value").fill_null(0) + pl.col("change").fill_null(0)).alias("value"),
+        (pl.col("open_items").fill_null(0) + pl.col("counts").fill_null(0)).alias("open_items"),
+    )
+    return rows.with_columns(pl.col("value", "open_items").cum_sum().over("epoch")).select(
+        "cart", "epoch", "at", "carried", "open_items", "value", "order_at"
+    )

@@ -1,0 +1,85 @@
+"""From points where a condition is set or cleared to pieces of membership, and from pieces of carts to a visitor's.
+
+A piece is ``(start, end]``: it begins at the instant at which the condition came true and includes the one at which it
+ended. Pieces of one subject that overlap or touch are one.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.cohorts.cart_state import INF
+
+BEFORE = -INF
+
+
+def pieces(points: pl.DataFrame, spells: pl.DataFrame) -> pl.DataFrame:
+    """Fold set and clear points into pieces.
+
+    Args:
+        points: ``spell``, ``at``, ``on`` (Boolean, null changes nothing), ``cause``; at most one point per spell and
+            instant, or a clear before a set.
+        spells: ``spell``, ``was_on``, ``exit_at``, ``exit_cause``.
+
+    Returns:
+        ``spell``, ``start`` (``BEFORE`` when it began before the day), ``end`` (``INF`` when it goes on), ``start_cause``,
+        ``end_cause``, sorted by spell and start; nothing of no length.
+    """
+    carried = spells.filter("was_on").select(
+        "spell", pl.lit(BEFORE).alias("at"), pl.lit(True).alias("on"), pl.lit(None, dtype=pl.String).alias("cause")
+    )
+    known = points.filter(pl.col("on").is_not_null()).select(carried.columns)
+    path = pl.concat([carried, known]).sort("spell", "at", "on")
+    same = pl.col("spell") == pl.col("spell").shift(1)
+    previous = pl.when(same.fill_null(False)).then(pl.col("on").shift(1)).otherwise(False)
+    changes = path.filter(pl.col("on") != previous)
+    next_same = (pl.col("spell") == pl.col("spell").shift(-1)).fill_null(False)
+    ended = changes.with_columns(
+        pl.when(next_same).then(pl.col("at").shift(-1)).alias("off_at"),
+        pl.when(next_same).then(pl.col("cause").shift(-1)).alias("off_cause"),
+    ).filter("on")
+    found = ended.join(spells.select("spell", "exit_at", "exit_cause"), on="spell", maintain_order="left")
+    first = (pl.col("off_at") < pl.col("exit_at")).fill_null(False)
+    return found.select(
+        "spell",
+        pl.col("at").alias("start"),
+        pl.when(first).then("off_at").otherwise("exit_at").alias("end"),
+        pl.col("cause").alias("start_cause"),
+        pl.when(first).then("off_cause").otherwise("exit_cause").alias("end_cause"),
+    ).filter(pl.col("start") < pl.col("end"))
+
+
+def union(found: pl.DataFrame) -> pl.DataFrame:
+    """Merge a subject's pieces where they overlap or touch.
+
+    Args:
+        found: ``cohort_id``, ``subject``, ``cart_key``, ``start``, ``end``, ``start_cause``, ``end_cause``.
+
+    Returns:
+        ``cohort_id``, ``subject``, ``start``, ``end``, ``start_cause``, ``end_cause``, sorted by the first three. A cause is
+        that of the piece that begins first or ends last, ties by cart key.
+    """
+    if found.is_empty():
+        return found.drop("cart_key")
+    rows = found.sort("cohort_id", "subject", "start", "cart_key").with_columns(
+        pl.struct("cohort_id", "subject").rle_id().alias("group")
+    )
+    reach = pl.col("end").cum_max().over("group")
+    rows = rows.with_columns(reach.shift(1).alias("reach"), pl.col("group").shift(1).alias("before"))
+    fresh = pl.col("group").ne_missing(pl.col("before")) | (pl.col("start") > pl.col("reach"))
+    rows = rows.with_columns(fresh.cast(pl.Int64).cum_sum().alias("run"))
+    single = rows.filter(pl.len().over("run") == 1)
+    many = rows.filter(pl.len().over("run") > 1)
+    merged = (
+        many.sort("run", "end", "cart_key", descending=[False, True, False])
+        .group_by("run", maintain_order=True)
+        .agg(
+            pl.col("cohort_id", "subject").first(),
+            pl.col("start").min(),
+            pl.col("end").first(),
+            pl.col("start_cause").sort_by("start", "cart_key").first(),
+            pl.col("end_cause").first(),
+        )
+    )
+    columns = ["cohort_id", "subject", "start", "end", "start_cause", "end_cause"]
+    return pl.concat([single.select(columns), merged.select(columns)]).sort("cohort_id", "subject", "start")

@@ -1,0 +1,153 @@
+"""The step: a range of days in one pass, with the state of carts in memory and one commit per table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import polars as pl
+
+from pipelines.calendar import Day, day_of
+from pipelines.cohorts import cart_day, cart_state, order_day, orders, tables
+from pipelines.cohorts.cart_day import Facts, Result
+from pipelines.cohorts.cart_state import CartState
+from pipelines.cohorts.catalogue import CartRules, cart_rules, cohorts
+from pipelines.cohorts.rules import Cohort
+from pipelines.config import Tenant
+from pipelines.signals.chain import Chain, chain, is_checkpoint
+from pipelines.signals.demand import micros
+from pipelines.storage.lake import Commit, Lake
+
+CART_INPUTS = ("cart_activity", "visitor_orders", "signal_crossings")
+SCARCITY = "scarcity_state"
+STEPS = ["flockr_vid", "cart_key", "event_id", "line", "step", "product_id", "quantity", "unit_price_minor", "currency"]
+OUTPUTS = ("cohort_membership", "cohort_transitions", "cohort_sizes")
+
+
+@dataclass(frozen=True)
+class DayTables:
+    """Published rows of one day, without the date."""
+
+    membership: pl.DataFrame
+    transitions: pl.DataFrame
+    sizes: pl.DataFrame
+
+
+def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish ``cohort_membership``, ``cohort_transitions`` and ``cohort_sizes`` of the days.
+
+    Raises:
+        UsageError: a definition is wrong.
+        MurmurError: transitions do not add up; nothing is published.
+    """
+    wanted = sorted(set(days))
+    definitions = cohorts(tenant)
+    lake = tenant.lake
+    with lake.writer(OUTPUTS[0]) as members, lake.writer(OUTPUTS[1]) as moves, lake.writer(OUTPUTS[2]) as sizes:
+        for day, rows in results(tenant, definitions, wanted):
+            members.put(day, rows.membership)
+            moves.put(day, rows.transitions)
+            sizes.put(day, rows.sizes)
+    assert members.commit and moves.commit and sizes.commit  # noqa: S101
+    return {OUTPUTS[0]: members.commit, OUTPUTS[1]: moves.commit, OUTPUTS[2]: sizes.commit}
+
+
+def results(
+    tenant: Tenant, definitions: Mapping[str, Cohort], wanted: Sequence[date]
+) -> Iterator[tuple[date, DayTables]]:
+    """Rows of each wanted day, in order; state files are written on the way."""
+    versions = {cohort.id: cohort.definition_version for cohort in definitions.values()}
+    by_order = [cohort for cohort in definitions.values() if cohort.subject == "customer"]
+    last = day_of(max(wanted), tenant.zone)
+    known = order_day.history(order_rows(tenant.lake, last), by_order, micros(last.end))
+    links = identity_links(tenant.lake)
+    sizes: dict[str, int] | None = None
+    for day, carts, carried in _cart_days(tenant, definitions, wanted):
+        if day.date not in set(wanted):
+            sizes = None
+            continue
+        if sizes is None:
+            sizes = {**carried, **_order_sizes(known, day)}
+        visitors = [] if carts is None else [(carts, "visitor")]
+        customers = [(order_day.one_day(known, cohort, day), "customer") for cohort in by_order]
+        rows = _published([*visitors, *customers], links, tenant, versions, day)
+        sizes = tables.must_add_up(sizes, rows.sizes, day.date)
+        yield day.date, rows
+
+
+def order_rows(lake: Lake, last: Day) -> pl.DataFrame:
+    """``customer_orders`` before the end of a day, the columns that order cohorts need, with ``at`` in microseconds."""
+    days = [day for day in lake.days("customer_orders") if day <= last.date]
+    rows = lake.scan("customer_orders", days).select(orders.COLUMNS).filter(pl.col("occurred_at") < last.end)
+    return rows.with_columns(pl.col("occurred_at").dt.epoch("us").alias("at")).drop("occurred_at").collect()
+
+
+def identity_links(lake: Lake) -> pl.DataFrame:
+    """``tables.LINKS``: every link between a visitor and a customer."""
+    rows = lake.scan("identity_links").select(
+        "flockr_vid", "customer_id", pl.col("occurred_at").dt.epoch("us").alias("linked_at")
+    )
+    return rows.drop_nulls().collect()
+
+
+def cart_facts(lake: Lake, day: date) -> Facts:
+    """Facts of a day that cart cohorts need."""
+    steps = lake.scan("cart_activity", [day]).select(*STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
+    ended = lake.scan("visitor_orders", [day]).select("flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at"))
+    crossed = lake.scan("signal_crossings", [day]).filter(
+        (pl.col("signal_id") == SCARCITY) & pl.col("suppressed_by").is_null()
+    )
+    crossings = crossed.select(
+        pl.col("subject").alias("product_id"), "to_state", pl.col("effective_at").dt.epoch("us").alias("at")
+    )
+    return Facts(steps.collect(), ended.collect(), crossings.collect())
+
+
+def cart_chain(tenant: Tenant, definitions: Mapping[str, Cohort], rules: CartRules, last: date) -> Chain:
+    """The chain of cart states up to a day."""
+    versions = {key: definitions[key].definition_version for key in rules.ids}
+    versions["currency"] = tenant.config.currency
+    return chain(tenant.state / "cohorts", tenant.lake, CART_INPUTS, versions, last)
+
+
+def _cart_days(
+    tenant: Tenant, definitions: Mapping[str, Cohort], wanted: Sequence[date]
+) -> Iterator[tuple[Day, Result | None, dict[str, int]]]:
+    """Each day that leads to and through the wanted ones, its rows, and the sizes before it."""
+    rules = cart_rules(dict(definitions))
+    if rules is None:
+        for each in wanted:
+            yield day_of(each, tenant.zone), None, {}
+        return
+    links = cart_chain(tenant, definitions, rules, max(wanted))
+    resumed = links.resume(min(wanted), lambda day: cart_state.usable(links, day, rules))
+    state = cart_state.load(links, resumed, rules) if resumed else CartState()
+    for each in links.plan(wanted, resumed):
+        day = day_of(each, tenant.zone)
+        before = dict(state.members.group_by("cohort_id").len().iter_rows())
+        rows = cart_day.one_day(state, cart_facts(tenant.lake, each), rules, day, tenant.config.currency)
+        cart_state.save(links, each, state, whole=is_checkpoint(each, max(wanted)))
+        yield day, rows, before
+
+
+def _order_sizes(known: order_day.History, day: Day) -> dict[str, int]:
+    start = micros(day.start)
+    inside = (pl.col("start") < start) & (pl.col("end") >= start)
+    return {key: rows.filter(inside).height for key, rows in known.intervals.items()}
+
+
+def _published(
+    parts: Sequence[tuple[Result, str]], links: pl.DataFrame, tenant: Tenant, versions: Mapping[str, str], day: Day
+) -> DayTables:
+    typed = [
+        replace(
+            result,
+            transitions=result.transitions.with_columns(pl.lit(kind).alias("subject_type")),
+            members=result.members.with_columns(pl.lit(kind).alias("subject_type")),
+        )
+        for result, kind in parts
+    ]
+    members = pl.concat([tables.membership(part, links, tenant.id, versions, day) for part in typed])
+    moves = pl.concat([tables.transitions(part, links, tenant.id, versions) for part in typed])
+    return DayTables(members, moves, tables.sizes(members, moves, versions))

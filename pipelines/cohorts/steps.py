@@ -1,0 +1,21 @@
+"""Steps and checks of this stage; what they compute is in ``run``."""
+
+from __future__ import annotations
+
+from pipelines.cohorts.checks import CHECKS
+from pipelines.cohorts.run import run
+from pipelines.step import Step
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="cohorts",
+        group="cohorts",
+        outputs=("cohort_membership", "cohort_transitions", "cohort_sizes"),
+        inputs=("cart_activity", "visitor_orders", "customer_orders", "signal_crossings", "identity_links"),
+        run=run,
+        carries_state=True,
+        description="Who is in which cohort at the end of each day, who came and went, and how many.",
+    ),
+)
+
+__all__ = ["CHECKS", "STEPS"]

@@ -1,0 +1,120 @@
+"""From the rows of a day to the published tables: ids, links between visitor and customer, sizes, and what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import polars as pl
+
+from pipelines.calendar import Day
+from pipelines.cohorts.cart_day import Result
+from pipelines.errors import MurmurError
+from pipelines.signals.demand import micros
+from pipelines.storage.hashing import identifiers
+from schemas.contract import Column
+from schemas.tables import COHORT_MEMBERSHIP, COHORT_TRANSITIONS, CONTEXT
+
+LINKS = {"flockr_vid": pl.String, "customer_id": pl.String, "linked_at": pl.Int64}
+
+
+def transitions(result: Result, links: pl.DataFrame, tenant: str, versions: Mapping[str, str]) -> pl.DataFrame:
+    """Rows of ``cohort_transitions`` without the date.
+
+    Args:
+        result: rows of a day of cohorts with one kind of subject; ``subject_type`` is a column.
+        links: ``LINKS``.
+        tenant: tenant id, a part of each ``transition_id``.
+        versions: definition version by cohort.
+    """
+    rows = linked(result.transitions, links, pl.col("at"))
+    iso = instant("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    parts = [pl.lit(tenant), pl.col("cohort_id"), pl.col("subject"), pl.col("direction"), iso]
+    rows = rows.with_columns(
+        identifiers(parts).alias("transition_id"),
+        instant("at").alias("effective_at"),
+        _version(versions),
+    )
+    return _shaped(rows, tuple(COHORT_TRANSITIONS))
+
+
+def membership(result: Result, links: pl.DataFrame, tenant: str, versions: Mapping[str, str], day: Day) -> pl.DataFrame:
+    """Rows of ``cohort_membership`` without the date; arguments as for ``transitions``."""
+    rows = linked(result.members, links, pl.lit(micros(day.end)))
+    rows = rows.with_columns(
+        identifiers([pl.lit(tenant), pl.col("cohort_id"), pl.col("subject")]).alias("membership_key"),
+        *[instant(name).alias(name) for name in ("entered_at", "expires_at", "updated_at")],
+        _version(versions),
+    )
+    return _shaped(rows, tuple(COHORT_MEMBERSHIP))
+
+
+def _version(versions: Mapping[str, str]) -> pl.Expr:
+    return pl.col("cohort_id").replace_strict(dict(versions), return_dtype=pl.String).alias("definition_version")
+
+
+def instant(name: str) -> pl.Expr:
+    """Microseconds as a UTC instant."""
+    return pl.from_epoch(name, time_unit="us").dt.replace_time_zone("UTC")
+
+
+def linked(rows: pl.DataFrame, links: pl.DataFrame, before: pl.Expr) -> pl.DataFrame:
+    """Add ``flockr_vid`` and ``external_id``: the subject itself, and the other one by the newest link before an instant."""
+    kind = rows["subject_type"].first() if rows.height else "visitor"
+    own, other = ("flockr_vid", "customer_id") if kind == "visitor" else ("customer_id", "flockr_vid")
+    newest = links.sort("linked_at", other).select(pl.col(own).alias("subject"), other, "linked_at")
+    joined = (
+        rows.with_columns(before.cast(pl.Int64).alias("before"))
+        .sort("before")
+        .join_asof(
+            newest, left_on="before", right_on="linked_at", by="subject", strategy="backward", check_sortedness=False, allow_exact_matches=False
+        )
+    )
+    return joined.with_columns(pl.col("subject").alias(own)).rename({"customer_id": "external_id"})
+
+
+def _shaped(rows: pl.DataFrame, columns: tuple[Column, ...]) -> pl.DataFrame:
+    """The contract's columns; a context column that the cohorts do not have is null."""
+    times = (
+        {"last_order_at": instant("last_order_at").alias("last_order_at")} if "last_order_at" in rows.columns else {}
+    )
+    rows = rows.with_columns(list(times.values()))
+    optional = {column.name for column in CONTEXT}
+    shown = [
+        pl.lit(None, dtype=column.dtype).alias(column.name)
+        if column.name in optional and column.name not in rows.columns
+        else pl.col(column.name)
+        for column in columns
+        if column.name != "date"
+    ]
+    return rows.select(shown)
+
+
+def sizes(members: pl.DataFrame, moved: pl.DataFrame, versions: Mapping[str, str]) -> pl.DataFrame:
+    """Rows of ``cohort_sizes`` without the date, one per cohort, empty cohorts included."""
+    base = pl.DataFrame(
+        {"cohort_id": sorted(versions), "definition_version": [versions[key] for key in sorted(versions)]},
+        schema={"cohort_id": pl.String, "definition_version": pl.String},
+    )
+    size = members.group_by("cohort_id").agg(pl.col("is_member").sum().cast(pl.Int64).alias("size"))
+    flow = moved.group_by("cohort_id").agg(
+        (pl.col("direction") == direction).sum().cast(pl.Int64).alias(direction) for direction in ("entered", "exited")
+    )
+    joined = base.join(size, on="cohort_id", how="left").join(flow, on="cohort_id", how="left")
+    return joined.with_columns(pl.col("size", "entered", "exited").fill_null(0))
+
+
+def must_add_up(before: Mapping[str, int], now: pl.DataFrame, day: date) -> dict[str, int]:
+    """Sizes by cohort after a day, when they follow from the day before.
+
+    Raises:
+        MurmurError: size(D) is not size(D-1) + entered - exited; nothing may be published.
+    """
+    for cohort, size, entered, exited in now.select("cohort_id", "size", "entered", "exited").iter_rows():
+        expected = before.get(cohort, 0) + entered - exited
+        if size != expected:
+            raise MurmurError(
+                f"cohort {cohort}, day {day}: {size} members, but the day before and the transitions give {expected}; "
+                "nothing was published, please report it"
+            )
+    return dict(now.select("cohort_id", "size").iter_rows())
