@@ -105,4 +105,9 @@ def make_server(port: int, secret: str, take: Callable[[dict[str, Any]], None]) 
         def log_message(self, format: str, *args: Any) -> None:
             """Requests are reported above."""
 
-    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    class Server(ThreadingHTTPServer):
+        # The default of five makes a burst of connections wait a second for a place.
+        request_queue_size = 128
+        daemon_threads = True
+
+    return Server(("127.0.0.1", port), Handler)

@@ -9,12 +9,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, case, func, insert, or_, select, update
 
 from pipelines.delivery.envelope import Event
 from pipelines.delivery.retry import Decision
 from pipelines.storage.control import reading, writing
 from pipelines.storage.control.tables import attempts, deliveries, endpoints, events
+
+#: One place in so many of an endpoint is kept for retries.
+RETRY_SHARE = 4
 
 Outcome = Literal["delivered", "retry", "dead", "sandbox", "late"]
 
@@ -103,10 +106,8 @@ def claim(engine: Engine, want: Want, now: int, token: str) -> list[Claim]:
     with writing(engine) as connection:
         _release_expired(connection, now)
         rows: list[RowMapping] = []
-        for endpoint_id, places in _places(connection, want, now):
-            room = min(places, want.limit - len(rows))
-            if room > 0:
-                rows += _due(connection, endpoint_id, room, due_by, want.only)
+        for places in _places(connection, want, now):
+            rows += _due(connection, places, want.limit - len(rows), due_by, want.only)
         ids = [row["delivery_id"] for row in rows]
         taken = {"state": "delivering", "lease_until": now + want.lease_micros, "lease_token": token}
         if ids:
@@ -190,27 +191,45 @@ def _release_expired(connection: Connection, now: int) -> None:
     connection.execute(update(deliveries).where(expired).values(freed))
 
 
-def _places(connection: Connection, want: Want, now: int) -> list[tuple[str, int]]:
-    """Endpoints that may be sent to, with their free places, the one that waits longest first."""
-    busy = deliveries.c.state == "delivering"
-    counted = select(deliveries.c.endpoint_id, func.count()).where(busy).group_by(deliveries.c.endpoint_id)
-    in_flight: dict[str, int] = {endpoint_id: count for endpoint_id, count in connection.execute(counted)}
+@dataclass(frozen=True)
+class _Places:
+    """Free places of an endpoint, and how many of them are kept for retries."""
+
+    endpoint_id: str
+    free: int
+    for_retries: int
+
+
+def _places(connection: Connection, want: Want, now: int) -> list[_Places]:
+    """Endpoints that may be sent to, the one with the most free places first."""
+    retries = func.sum(case((deliveries.c.attempts > 0, 1), else_=0))
+    busy = select(deliveries.c.endpoint_id, func.count(), retries).where(deliveries.c.state == "delivering")
+    in_flight = {
+        row[0]: (int(row[1]), int(row[2])) for row in connection.execute(busy.group_by(deliveries.c.endpoint_id))
+    }
     query = select(endpoints.c.endpoint_id, endpoints.c.max_in_flight).where(
         endpoints.c.state == "active",
         endpoints.c.tenant.in_(want.tenants),
         or_(endpoints.c.paused_until.is_(None), endpoints.c.paused_until <= now),
     )
-    free = [(key, cap - in_flight.get(key, 0)) for key, cap in connection.execute(query)]
-    return sorted(free, key=lambda place: in_flight.get(place[0], 0))
+    found = []
+    for endpoint_id, cap in connection.execute(query):
+        all_busy, retries_busy = in_flight.get(endpoint_id, (0, 0))
+        found.append(_Places(endpoint_id, cap - all_busy, max(0, cap // RETRY_SHARE - retries_busy)))
+    return sorted(found, key=lambda places: -places.free)
 
 
 def _due(
-    connection: Connection, endpoint_id: str, room: int, due_by: int, only: Collection[str] | None
+    connection: Connection, places: _Places, limit: int, due_by: int, only: Collection[str] | None
 ) -> list[RowMapping]:
-    waiting = _waiting(only).where(deliveries.c.endpoint_id == endpoint_id, deliveries.c.next_attempt_at <= due_by)
-    first = list(connection.execute(waiting.where(deliveries.c.attempts == 0).limit(room)).mappings())
-    again = list(connection.execute(waiting.where(deliveries.c.attempts > 0).limit(room)).mappings())
-    retries = again[: max(room // 4, room - len(first))]
+    room = min(places.free, limit)
+    if room <= 0:
+        return []
+    own = (deliveries.c.endpoint_id == places.endpoint_id, deliveries.c.next_attempt_at <= due_by)
+    waiting = _waiting(only).where(*own).limit(room)
+    first = list(connection.execute(waiting.where(deliveries.c.attempts == 0)).mappings())
+    again = list(connection.execute(waiting.where(deliveries.c.attempts > 0)).mappings())
+    retries = again[: max(min(places.for_retries, room), room - len(first))]
     return first[: room - len(retries)] + retries
 
 

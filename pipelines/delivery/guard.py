@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from typing import Any
@@ -33,7 +34,7 @@ class BlockedAddressError(OSError):
 
     def __init__(self) -> None:
         # Several addresses of one host give one message, by which the caller knows it.
-        super().__init__(BLOCKED)
+        super().__init__(errno.EACCES, BLOCKED)
 
 
 def is_public(address: str) -> bool:
