@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import polars as pl
 
@@ -17,7 +19,7 @@ from pipelines.exports.campaigns.inputs import read_inputs
 from pipelines.exports.campaigns.write import write_files
 from pipelines.exports.inputs import SOURCES, definition_versions, input_versions, open_references
 from pipelines.exports.parquet import events, write_partition
-from pipelines.exports.publish import publish
+from pipelines.exports.publish import Content, publish
 from pipelines.exports.revision import Place, Revision, newest_revision
 from pipelines.exports.target import Clock, export_store, record_published
 from pipelines.exports.verify import partition_problems
@@ -31,6 +33,9 @@ Published = tuple[Day, Revision, bool]
 #: The one place where publishing reads a clock: ``export_slo.published_at`` is when it happened.
 NOW: Clock = partial(datetime.now, UTC)
 
+#: Days published at once; each waits for about a dozen small requests.
+WORKERS = 8
+
 S3_OUTPUTS = {dataset: f"s3_{dataset}" for dataset in DATASETS}
 GCS_OUTPUTS = {file: f"gcs_{file}" for file in CSV_FILES}
 
@@ -43,40 +48,36 @@ def parquet_exports(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) ->
     """
     store = export_store(tenant, "s3")
     bounds = [day_of(day, tenant.zone) for day in days]
-    commits: dict[str, Commit] = {}
-    for dataset, output in S3_OUTPUTS.items():
-        done = _publish_dataset(tenant, store, dataset, bounds) if store else []
-        record_published(tenant, [(day, revision) for day, revision, _ in done], clock)
-        commits[output] = _outcome(output, done)
-    return commits
+    done = {name: _publish_dataset(tenant, store, name, bounds) if store else [] for name in DATASETS}
+    record_published(tenant, [(day, revision) for published in done.values() for day, revision, _ in published], clock)
+    return {output: _outcome(output, done[name]) for name, output in S3_OUTPUTS.items()}
 
 
 def _publish_dataset(tenant: Tenant, store: ObjectStore, dataset: str, bounds: Sequence[Day]) -> list[Published]:
     days = [day.date for day in bounds]
     places = [Place(dataset, day, dataset) for day in days]
     # Revisions are pinned before the first input is read: a run that paused in between must not win.
-    before = [newest_revision(store, place) for place in places]
+    before = _newest(store, places)
     table = "customer_events" if dataset == "events" else dataset
     versions = input_versions(tenant.lake, [table], days)
     references = open_references(tenant.lake, dataset, days)
     rows = tenant.lake.scan(table, days)
-    done: list[Published] = []
-    for day, place, pinned in zip(bounds, places, before, strict=True):
+
+    def content(day: Day, folder: Path) -> Content:
         frame = rows.filter(pl.col("date") == day.date).collect()
         unresolved, completeness = references[day.date]
-        with tempfile.TemporaryDirectory() as folder:
-            content = write_partition(
-                dataset,
-                tenant.id,
-                day.date,
-                events(frame) if dataset == "events" else frame,
-                Path(folder),
-                unresolved=unresolved,
-                completeness=completeness,
-                inputs=versions[day.date] + definition_versions(frame),
-            )
-            done.append((day, *publish(store, place, day, tenant.zone.key, pinned, content)))
-    return done
+        return write_partition(
+            dataset,
+            tenant.id,
+            day.date,
+            events(frame) if dataset == "events" else frame,
+            folder,
+            unresolved=unresolved,
+            completeness=completeness,
+            inputs=versions[day.date] + definition_versions(frame),
+        )
+
+    return _publish_days(tenant, store, bounds, places, before, content)
 
 
 def campaign_files(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) -> dict[str, Commit]:
@@ -94,14 +95,36 @@ def campaign_files(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) -> 
 def _publish_files(tenant: Tenant, store: ObjectStore, bounds: Sequence[Day]) -> list[Published]:
     places = [Place(CAMPAIGN_FILES, day.date, "") for day in bounds]
     # Pinned before the first input is read, as above.
-    before = [newest_revision(store, place) for place in places]
+    before = _newest(store, places)
     inputs = read_inputs(tenant.lake, tenant.zone.key, bounds)
-    done: list[Published] = []
-    for day, place, pinned in zip(bounds, places, before, strict=True):
+    return _publish_days(tenant, store, bounds, places, before, partial(write_files, inputs))
+
+
+def _newest(store: ObjectStore, places: Sequence[Place]) -> list[Revision | None]:
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(partial(newest_revision, store), places))
+
+
+def _publish_days(
+    tenant: Tenant,
+    store: ObjectStore,
+    bounds: Sequence[Day],
+    places: Sequence[Place],
+    before: Sequence[Revision | None],
+    content: Callable[[Day, Path], Content],
+) -> list[Published]:
+    """Publish days side by side: most of the time goes into waiting for the store or the disk."""
+    computing = Lock()
+
+    def one(day: Day, place: Place, pinned: Revision | None) -> Published:
         with tempfile.TemporaryDirectory() as folder:
-            content = write_files(inputs, day, Path(folder))
-            done.append((day, *publish(store, place, day, tenant.zone.key, pinned, content)))
-    return done
+            # Rows of one day at a time are in memory; finished files wait on the disk.
+            with computing:
+                finished = content(day, Path(folder))
+            return day, *publish(store, place, day, tenant.zone.key, pinned, finished)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(one, bounds, places, before))
 
 
 def _outcome(output: str, done: Sequence[Published], file: str | None = None) -> Commit:
