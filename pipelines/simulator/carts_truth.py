@@ -1,15 +1,15 @@
-"""The true cart abandonments: a plain walk over each visitor's cart steps and orders, one step after the other.
+"""The true cart abandonments: a plain walk over each visitor's cart steps and orders, one instant after the other.
 
 Deliberately without data frames in the walk and without any code of the pipeline: it is what the pipeline is checked
-against. A cart is abandoned when it holds something and nothing at all happens to it, and its visitor orders nothing,
-from its last activity t0 up to and including t0 + 30 minutes. Looking into an abandoned cart does not end the
-abandonment but starts its seven days again; an order of the visitor, emptying the cart, or the seven days end it.
+against. A cart is abandoned when it holds something and half an hour has passed since its last activity t0, without an
+order of its visitor up to and including that instant. An order of the visitor, emptying the cart, or seven days without
+activity end it; an order or the seven days end the cart itself too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.simulator.settings import DAY, MINUTE
 
@@ -51,29 +51,11 @@ class OpenCart:
 
 @dataclass
 class _Walk:
-    end: int
     held: dict[str, tuple[int, int]] = field(default_factory=dict)
     t0: int | None = None
     waiting: bool = False
     current: Abandonment | None = None
     done: list[Abandonment] = field(default_factory=list)
-
-    def close(self, t: int, why: str) -> None:
-        if self.current is not None:
-            now = self.current
-            self.done.append(Abandonment(now.t0, now.entered_at, now.value_minor, now.products, t, why))
-            self.current = None
-
-    def pass_time(self, t: int) -> None:
-        """What silence alone brings about strictly before ``t``."""
-        if self.t0 is None:
-            return
-        if self.waiting and self.t0 + SILENCE < t:
-            self.waiting = False
-            if self.current is None:
-                self.current = Abandonment(self.t0, self.t0 + SILENCE, self.value(), self.products())
-        if self.current is not None and self.t0 + LIFE < t:
-            self.close(self.t0 + LIFE, "expiry")
 
     def value(self) -> int:
         """Quantity times the price at the last touch, half-even for each product."""
@@ -82,29 +64,53 @@ class _Walk:
     def products(self) -> tuple[str, ...]:
         return tuple(sorted(self.held))
 
-    def take(self, step: Step) -> None:
-        """One step of this cart."""
-        self.pass_time(step.t)
-        if step.kind == "order":
-            self.held.clear()
-            self.ordered(step.t)
+    def open(self, t0: int) -> None:
+        self.current = self.current or Abandonment(t0, t0 + SILENCE, self.value(), self.products())
+
+    def close(self, t: int, why: str) -> None:
+        if self.current is not None:
+            self.done.append(replace(self.current, ended_at=t, ended_by=why))
+            self.current = None
+
+    def forget(self, t: int, why: str) -> None:
+        """The cart's life is over; what comes later begins with nothing."""
+        self.close(t, why)
+        self.held.clear()
+        self.t0, self.waiting = None, False
+
+    def silence(self, before: int, expired_by: int) -> None:
+        """What silence alone brings about: an entry before one instant, an expiry up to and including another."""
+        if self.t0 is None:
             return
+        if self.waiting and self.t0 + SILENCE < before:
+            self.waiting = False
+            self.open(self.t0)
+        if self.t0 + LIFE <= expired_by:
+            self.forget(self.t0 + LIFE, "expiry")
+
+    def touch(self, step: Step) -> None:
         if step.product is not None and step.kind in ("add", "remove"):
             sign = 1 if step.kind == "add" else -1
-            quantity = max(0, self.held.get(step.product, (0, 0))[0] + sign * step.quantity)
-            self.held[step.product] = (quantity, step.price)
-            if quantity == 0:
-                del self.held[step.product]
+            quantity = max(0, self.held.pop(step.product, (0, 0))[0] + sign * step.quantity)
+            if quantity:
+                self.held[step.product] = (quantity, step.price)
         self.t0 = step.t
-        self.waiting = bool(self.held)
-        if not self.held:
-            self.close(step.t, "cart_emptied")
 
-    def ordered(self, t: int) -> None:
-        """An order of the visitor, of this cart or another."""
-        self.pass_time(t)
-        self.close(t, "order")
-        self.waiting = False
+    def instant(self, t: int, steps: Sequence[Step], ordered: bool) -> None:
+        """Everything that happens to the cart and its visitor at one instant: steps first, then orders."""
+        self.silence(t, t)
+        due = self.t0 if self.waiting and self.t0 is not None and self.t0 + SILENCE == t else None
+        touches = [step for step in steps if step.kind != "order"]
+        for step in touches:
+            self.touch(step)
+        if touches:
+            self.waiting = bool(self.held)
+        if ordered or len(touches) < len(steps):
+            self.forget(t, "order")
+        elif not self.held:
+            self.close(t, "cart_emptied")
+        elif due is not None:
+            self.open(due)
 
 
 def walk(steps: Sequence[Step], orders: Iterable[int], end: int) -> tuple[list[Abandonment], OpenCart | None]:
@@ -115,17 +121,15 @@ def walk(steps: Sequence[Step], orders: Iterable[int], end: int) -> tuple[list[A
         orders: instants of the orders of its visitor, of this cart or any other.
         end: the instant of the answer; what happens at it is not seen yet.
     """
-    state = _Walk(end)
-    # An order at the instant of another step comes first: it stands on the closed bound of that step's half hour.
-    merged = sorted([(t, 0, number) for number, t in enumerate(orders)] + [(s.t, 1, n) for n, s in enumerate(steps)])
-    for t, kind, number in merged:
-        if t >= end:
-            break
-        if kind == 0:
-            state.ordered(t)
-        else:
-            state.take(steps[number])
-    state.pass_time(end)
+    state = _Walk()
+    ordered = {t for t in orders if t < end}
+    happened: dict[int, list[Step]] = {t: [] for t in ordered}
+    for step in steps:
+        if step.t < end:
+            happened.setdefault(step.t, []).append(step)
+    for t in sorted(happened):
+        state.instant(t, happened[t], t in ordered)
+    state.silence(end, end - 1)
     left = OpenCart(state.t0, state.value(), state.products()) if state.held and state.t0 is not None else None
     return state.done + ([state.current] if state.current else []), left
 

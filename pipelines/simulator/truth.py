@@ -191,25 +191,40 @@ def customer_orders(config: SimulationConfig, people: People, sales: Sales) -> t
         repeats += [(name, entered, ended) for entered, ended in _repeat(orders, config.end)]
     who = {"customer_id": pl.String()}
     last = {"orders": pl.Int64(), "last_order_at": _TIME, "median_gap_us": pl.Int64()}
-    lapsed_schema = pl.Schema({**who, **last, "entered_at": _TIME, "any_returned": pl.Boolean()})
+    lapsed_schema = pl.Schema({**who, **last, "entered_at": _TIME})
     return (
         pl.DataFrame(lapsed, schema=lapsed_schema, orient="row"),
         pl.DataFrame(repeats, schema=pl.Schema({**who, **_STRETCH}), orient="row"),
     )
 
 
-def _lapse(orders: list[tuple[int, int | None]], end: int) -> tuple[int, int, int | None, int, bool] | None:
-    """Orders, last order, median gap, entry instant, whether one was returned; None when not lapsed at the end."""
-    kept = [t for t, undone in orders if undone is None]
-    if not kept:
-        return None
-    gaps = sorted(later - earlier for earlier, later in pairwise(kept))
-    middle = len(gaps) // 2
-    median = None if not gaps else gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) // 2
-    entered = kept[-1] + max(_LAPSE_AFTER, 3 * (median or 0))
-    if entered >= end:
-        return None
-    return len(kept), kept[-1], median, entered, len(kept) < len(orders)
+def _lapse(orders: list[tuple[int, int | None]], end: int) -> tuple[int, int, int | None, int] | None:
+    """Orders, last order, median gap, entry instant; None when not lapsed at the end.
+
+    Orders and whole returns are gone through one by one: a return can make somebody lapsed who was not, or no customer
+    at all.
+    """
+    changes = sorted({t for t, _ in orders} | {undone for _, undone in orders if undone is not None})
+    kept: list[int] = []
+    median: int | None = None
+    since: int | None = None
+    for place, change in enumerate(changes):
+        until = changes[place + 1] if place + 1 < len(changes) else end
+        kept = [t for t, undone in orders if t <= change and (undone is None or undone > change)]
+        if not kept:
+            since = None
+            continue
+        median = _median([later - earlier for earlier, later in pairwise(kept)])
+        begin = max(change, kept[-1] + max(_LAPSE_AFTER, 3 * (median or 0)))
+        lasting = since is not None and begin == change
+        since = since if lasting else begin if begin < until else None
+    return None if since is None else (len(kept), kept[-1], median, since)
+
+
+def _median(values: list[int]) -> int | None:
+    """The middle value, the mean of the middle two rounded down where their number is even."""
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) // 2 if ordered else None
 
 
 def _repeat(orders: list[tuple[int, int | None]], end: int) -> list[tuple[int, int | None]]:
@@ -228,7 +243,7 @@ def _repeat(orders: list[tuple[int, int | None]], end: int) -> list[tuple[int, i
         if standing >= 2 and since is None:
             since = t
         elif standing < 2 and since is not None:
-            stretches.append((since, t))
+            stretches += [(since, t)] if t > since else []
             since = None
     return stretches + ([(since, None)] if since is not None else [])
 

@@ -29,7 +29,8 @@ def entered(
 def test_a_cart_left_alone_is_abandoned_after_half_an_hour_and_forgotten_after_seven_days() -> None:
     found, left = walk([ADD], [], END)
     assert found == [Abandonment(NOON, ENTRY, 2_100, ("sku-1",), NOON + 7 * DAY, "expiry")]
-    assert left == OpenCart(NOON, 2_100, ("sku-1",))
+    assert left is None
+    assert walk([ADD], [], NOON + DAY)[1] == OpenCart(NOON, 2_100, ("sku-1",))
 
 
 @pytest.mark.parametrize(("late", "abandoned"), [(-1, False), (0, False), (1, True)])
@@ -50,19 +51,28 @@ def test_looking_into_an_abandoned_cart_prolongs_it() -> None:
     assert entered([ADD, look]) == [(ENTRY, look.t + 7 * DAY, "expiry")]
 
 
-def test_activity_after_seven_days_is_a_new_abandonment() -> None:
-    look = Step(NOON + 8 * DAY, "view")
-    assert entered([ADD, look]) == [
-        (ENTRY, NOON + 7 * DAY, "expiry"),
-        (look.t + 30 * MINUTE, look.t + 7 * DAY, "expiry"),
-    ]
+def test_a_cart_of_seven_days_is_gone() -> None:
+    look, add = Step(NOON + 7 * DAY, "view"), Step(NOON + 8 * DAY, "add", "sku-2", 1_000, 700)
+    assert entered([ADD, look]) == [(ENTRY, NOON + 7 * DAY, "expiry")]
+    found, _ = walk([ADD, look, add], [], END)
+    assert [(one.entered_at, one.products) for one in found] == [(ENTRY, ("sku-1",)), (add.t + 30 * MINUTE, ("sku-2",))]
+
+
+@pytest.mark.parametrize(("early", "entry"), [(0, ENTRY), (1, ENTRY + 30 * MINUTE - 1)])
+def test_activity_at_the_bound_comes_too_late(early: int, entry: int) -> None:
+    look = Step(ENTRY - early, "view")
+    assert entered([ADD, look]) == [(entry, look.t + 7 * DAY, "expiry")]
+
+
+def test_emptying_at_the_bound_is_in_time() -> None:
+    assert entered([ADD, Step(ENTRY, "remove", "sku-1", 2_000, 1_050)]) == []
 
 
 def test_emptying_ends_it_and_taking_out_more_than_there_is_leaves_nothing() -> None:
     out = Step(NOON + DAY, "remove", "sku-1", 5_000, 1_050)
     back = replace(ADD, t=NOON + 2 * DAY)
     assert entered([ADD, out]) == [(ENTRY, out.t, "cart_emptied")]
-    found, left = walk([ADD, out, back], [], END)
+    found, left = walk([ADD, out, back], [], NOON + 3 * DAY)
     assert found[1].value_minor == 2_100
     assert left is not None and left.t0 == back.t
 
@@ -71,11 +81,12 @@ def test_a_cart_emptied_in_time_was_never_abandoned() -> None:
     assert entered([ADD, Step(NOON + MINUTE, "remove", "sku-1", 2_000, 1_050)]) == []
 
 
-def test_an_order_of_another_cart_ends_it_until_the_next_activity() -> None:
+def test_an_order_of_another_cart_ends_this_one_too() -> None:
     order = NOON + DAY
-    look = Step(NOON + 2 * DAY, "view")
+    look, add = Step(NOON + 2 * DAY, "view"), Step(NOON + 3 * DAY, "add", "sku-2", 1_000, 700)
     assert entered([ADD], [order]) == [(ENTRY, order, "order")]
-    assert [one[0] for one in entered([ADD, look], [order])] == [ENTRY, look.t + 30 * MINUTE]
+    assert entered([ADD, look], [order]) == [(ENTRY, order, "order")]
+    assert [one.products for one in walk([ADD, add], [order], END)[0]] == [("sku-1",), ("sku-2",)]
 
 
 def test_the_answer_sees_nothing_from_its_own_instant_on() -> None:

@@ -130,7 +130,11 @@ def test_carts_never_lose_more_than_they_hold(simulation: Simulation) -> None:
     events = simulation.entities["customer_events"].filter(
         pl.col("event_name").is_in(["Product Added", "Product Removed"]), pl.col("cart_id").is_not_null()
     )
-    rows = events.select("event_name", "cart_id", pl.col("products").str.json_decode(LINE)).explode("products").unnest("products")
+    rows = (
+        events.select("event_name", "cart_id", pl.col("products").str.json_decode(LINE))
+        .explode("products")
+        .unnest("products")
+    )
     amount = pl.col("quantity").cast(pl.Decimal(12, 3)) * pl.when(pl.col("event_name") == "Product Added").then(
         1
     ).otherwise(-1)
