@@ -179,6 +179,8 @@ STEPS: tuple[Step, ...] = (
         outputs=tuple(GCS_OUTPUTS.values()),
         inputs=CAMPAIGN_TABLES,
         run=campaign_files,
+        # Figures are cumulative, so that a correction on a day changes every later one.
+        carries_state=True,
         kinds=("csv", "gcs"),
         description="The five daily CSV files of campaigns, with one manifest.",
     ),

@@ -273,13 +273,28 @@ def test_a_tenant_without_campaigns_gets_headers(tmp_path: Path) -> None:
     assert (content.unresolved, content.completeness) == ({}, 1.0)
 
 
-def test_the_first_version_is_valid_from_the_beginning() -> None:
+def test_a_version_is_valid_until_the_next() -> None:
     rows = [r.version("l", "a", r.at(day), label=str(day)) for day in (5, 7, 9)]
     gone = {**r.version("l", "b", r.at(6)), "is_deleted": True}
     history = r.table("links_history", *rows, r.version("l", "b", r.at(2)), gone)
-    assert as_of(history, r.at(1))["label"].to_list() == ["5", None]
+    assert as_of(history, r.at(2)).height == 0
+    assert as_of(history, r.at(3))["external_id"].to_list() == ["b"]
     assert as_of(history, r.at(7))["label"].to_list() == ["5"]
     assert as_of(history, r.at(8))["label"].to_list() == ["7"]
+
+
+def test_a_link_that_arrives_after_its_clicks_counts_them(shop: Tenant, inputs: CampaignInputs, tmp_path: Path) -> None:
+    url = "https://shop.example.com/late"
+    late = r.table("links_history", r.version("l", "nowhere", r.at(20), campaign_id="c1", destination_url=url))
+    histories = {**inputs.histories, "links": pl.concat([inputs.histories["links"], late])}
+    content, files = write(shop, replace(inputs, histories=histories), r.DAY, tmp_path)
+    assert [cells(row, "link_id", "clicks") for row in files["link_statistics"]] == [
+        ("l1", "1"),
+        ("l2", "1"),
+        ("nowhere", "1"),
+    ]
+    assert files["campaigns"][0]["clicked"] == "4"
+    assert "clicks.link_id" not in content.unresolved
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``campaigns.csv``: every campaign that exists, as it was at the end of the day, with its results so far.
+"""``campaigns.csv``: every campaign, as it was at the end of the day, with its results so far.
 
 ``target_size`` counts the selected customers outside the control group, the suppressed among them; ``control_size``
 those inside. ``sent``, ``delivered``, ``failed`` and ``opened`` count events. ``clicked`` counts clicks on the

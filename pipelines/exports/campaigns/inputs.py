@@ -1,8 +1,7 @@
 """What the campaign files of a run are computed from: read once for all its days, then cut at the end of each.
 
 An event, order or opt-out counts on a day when it happened before the day's end. A campaign, link or selection is
-taken as it was at the end of the day, its first version being valid from the beginning, so that a late one resolves
-earlier days.
+taken as it was at the end of the day; one whose first version is later is not there yet.
 """
 
 from __future__ import annotations
@@ -148,20 +147,19 @@ def product_ids(campaigns: pl.DataFrame) -> pl.Series:
 
 
 def as_of(history: pl.DataFrame, end: datetime) -> pl.DataFrame:
-    """Version of each id at an instant, the first one being valid from the beginning; tombstones are left out.
+    """Version of each id at an instant; ids without one yet, and tombstones, are left out.
 
     Args:
-        history: folded versions with ``effective_from``, ``effective_to`` and ``is_deleted``.
+        history: folded versions with ``effective_from`` and ``is_deleted``.
         end: the instant; a version that begins at it is not yet valid.
     """
-    first = pl.col("effective_from").min().over("external_id")
-    started = (pl.col("effective_from") < end) | (pl.col("effective_from") == first)
-    return (
-        history.filter(started)
-        .sort("external_id", "effective_from", "version_hash")
-        .unique("external_id", keep="last", maintain_order=True)
-        .filter(~pl.col("is_deleted"))
-    )
+    return newest(history.filter(pl.col("effective_from") < end)).filter(~pl.col("is_deleted"))
+
+
+def newest(history: pl.DataFrame) -> pl.DataFrame:
+    """Last version of each id."""
+    ordered = history.sort("external_id", "effective_from", "version_hash")
+    return ordered.unique("external_id", keep="last", maintain_order=True)
 
 
 def baseline_days(start: date) -> list[date]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipelines.calendar import Day
-from pipelines.exports.campaigns.inputs import CLICKED, CampaignInputs, as_of
+from pipelines.exports.campaigns.inputs import CLICKED, CampaignInputs, as_of, newest
 
 DEFAULT_WINDOW_DAYS = 7
 
@@ -52,11 +52,11 @@ class CampaignState:
 
 def campaign_state(inputs: CampaignInputs, day: Day) -> CampaignState:
     """Cut the inputs at the end of a day."""
-    found = {entity: as_of(history, day.end) for entity, history in inputs.histories.items()}
-    usable = {entity: rows.drop_nulls(NEEDED[entity]) for entity, rows in found.items()}
-    campaigns = _campaigns(usable["campaigns"], inputs, day)
     events = with_customers(inputs.events.filter(pl.col("occurred_at") < day.end), inputs.identity)
-    links = _links(usable["links"], inputs, events, day)
+    found = {entity: as_of(history, day.end) for entity, history in inputs.histories.items()}
+    found["links"] = _links(inputs, events, day)
+    usable = {entity: rows.drop_nulls(NEEDED[entity]) for entity, rows in found.items()}
+    campaigns, links = _campaigns(usable["campaigns"], inputs), usable["links"]
     clicks = link_clicks(events, links)
     orders = inputs.orders.filter(pl.col("occurred_at") < day.end)
     return CampaignState(
@@ -80,8 +80,7 @@ def _first_seen(history: pl.DataFrame) -> pl.DataFrame:
     return history.group_by("external_id").agg(pl.col("effective_from").min().alias("first_seen"))
 
 
-def _campaigns(campaigns: pl.DataFrame, inputs: CampaignInputs, day: Day) -> pl.DataFrame:
-    """A campaign exists from ``created_at`` on, or where that is not given from its first version."""
+def _campaigns(campaigns: pl.DataFrame, inputs: CampaignInputs) -> pl.DataFrame:
     return (
         campaigns.join(_first_seen(inputs.histories["campaigns"]), on="external_id", how="left")
         .with_columns(
@@ -89,7 +88,6 @@ def _campaigns(campaigns: pl.DataFrame, inputs: CampaignInputs, day: Day) -> pl.
             pl.col("attribution_window_days").fill_null(DEFAULT_WINDOW_DAYS).alias("window_days"),
             pl.coalesce("updated_at", "effective_from").alias("updated"),
         )
-        .filter(pl.col("created") < day.end)
         .rename({"external_id": "campaign_id"})
     )
 
@@ -103,12 +101,16 @@ def _selections(selections: pl.DataFrame, day: Day) -> pl.DataFrame:
     )
 
 
-def _links(links: pl.DataFrame, inputs: CampaignInputs, events: pl.DataFrame, day: Day) -> pl.DataFrame:
-    """A link exists from its first version on, or from its first click where that was earlier."""
+def _links(inputs: CampaignInputs, events: pl.DataFrame, day: Day) -> pl.DataFrame:
+    """Links as they were at the end of the day; one clicked before its first version is as that version says."""
+    history = inputs.histories["links"]
     clicked = events.filter(pl.col("event_name") == CLICKED)["link_id"].drop_nulls().unique()
+    first = pl.col("effective_from") == pl.col("effective_from").min().over("external_id")
+    early = history.filter(first & pl.col("external_id").is_in(clicked.implode()) & ~pl.col("is_deleted"))
+    known = history.filter(pl.col("effective_from") < day.end)
     return (
-        links.join(_first_seen(inputs.histories["links"]), on="external_id", how="left")
-        .filter((pl.col("first_seen") < day.end) | pl.col("external_id").is_in(clicked.implode()))
+        newest(pl.concat([known, early.join(known, on="external_id", how="anti")]))
+        .filter(~pl.col("is_deleted"))
         .with_columns(pl.coalesce("updated_at", "effective_from").alias("updated"))
         .rename({"external_id": "link_id"})
     )
