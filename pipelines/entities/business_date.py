@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from pipelines.calendar import local_date
 from pipelines.entities.history import join_as_of
+from pipelines.landing.times import known_zone
 
 
 def with_business_date(transactions: pl.DataFrame, outlets: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
@@ -18,10 +19,12 @@ def with_business_date(transactions: pl.DataFrame, outlets: pl.DataFrame, zone: 
         outlets: ``outlets_history``.
         zone: the tenant's zone, for rows without a known outlet.
     """
+    if transactions.is_empty():
+        return transactions
     known = join_as_of(transactions, outlets, key="outlet_id", instant="occurred_at", columns=["timezone"], prefix="_")
     local = local_date(pl.col("occurred_at"), zone)
     for name in known["_timezone"].drop_nulls().unique().sort():
-        if name in available_timezones():
+        if known_zone(name):
             local = (
                 pl.when(pl.col("_timezone") == name)
                 .then(local_date(pl.col("occurred_at"), ZoneInfo(name)))

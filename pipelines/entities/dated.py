@@ -33,6 +33,7 @@ def partitions(
         extra: versions that came inside another entity, with the columns that ``fold`` needs, ``date`` and ``id_key``.
     """
     names = [column.name for column in entity.stored]
+    landed = set(store.dates(tenant, entity.name))
     for start in range(0, len(days), CHUNK):
         chunk = days[start : start + CHUNK]
         inside = None if extra is None else extra.filter(pl.col("date").is_in(chunk))
@@ -41,6 +42,10 @@ def partitions(
             local_date(pl.col(entity.day_instant), tenant.zone).alias("date")
         )
         for day in chunk:
+            won = winners.filter(pl.col("date") == day).select("date", *names)
+            if day not in landed:
+                yield day, won
+                continue
             alone = (
                 store.scan(tenant, entity.name, [day])
                 .filter(pl.col("op") != "delete")
@@ -48,7 +53,7 @@ def partitions(
                 .select("date", *names)
                 .collect(engine="streaming")
             )
-            yield day, pl.concat([alone, winners.filter(pl.col("date") == day).select("date", *names)])
+            yield day, pl.concat([alone, won])
 
 
 def current(tenant: Tenant, name: str, candidate: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:

@@ -63,6 +63,8 @@ def with_visitor(events: pl.DataFrame, links: pl.DataFrame, *, instant: str = "o
     need = pl.col("flockr_vid").is_null() & pl.col("customer_id").is_not_null()
     placed = events.with_row_index("_position")
     asked = placed.filter(need).select("_position", "customer_id", instant).sort(instant)
+    if asked.is_empty():
+        return events
     found = asked.join_asof(
         known,
         left_on=instant,

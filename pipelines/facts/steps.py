@@ -30,7 +30,11 @@ def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
         links = _links(tenant)
         products = tenant.lake.scan("products_history").select(_PRODUCT_COLUMNS).collect()
         cart_names = list(event_rollups.STEPS_OF_A_CART)
+        happened = _days_with_rows(tenant, "customer_events")
         for day in days:
+            if day not in happened:
+                _put_empty(writers, ("cart_activity", "visitor_daily"), day)
+                continue
             scan = tenant.lake.scan("customer_events", [day])
             seen = scan.select(event_rollups.VISITOR_COLUMNS).collect(engine="streaming")
             in_carts = scan.filter(pl.col("event_name").is_in(cart_names)).select(event_rollups.CART_COLUMNS)
@@ -47,15 +51,22 @@ def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     def fill(writers: Writers) -> None:
         links = _links(tenant)
         spans = latest_links(links)
-        by_event = _reached(tenant, days, links)
+        by_event = _reached(tenant, days, links).with_columns(
+            local_date(pl.col("ordered_at"), tenant.zone).alias("date")
+        )
+        sold = _days_with_rows(tenant, "transactions")
         for day in days:
+            on_day = by_event.filter(pl.col("date") == day).drop("date")
+            if day not in sold:
+                _put_empty(writers, ("customer_orders", "order_lines", "customer_daily"), day)
+                writers["visitor_orders"].put(day, on_day)
+                continue
             scan = tenant.lake.scan("transactions", [day]).select(order_rollups.TRANSACTION_COLUMNS)
             transactions = scan.collect(engine="streaming")
             counted = order_rollups.sales_and_returns(transactions)
             lines = order_rollups.order_lines(counted)
             orders = order_rollups.customer_orders(counted, lines)
             by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), spans)
-            on_day = by_event.filter(local_date(pl.col("ordered_at"), tenant.zone) == day)
             writers["order_lines"].put(day, lines)
             writers["customer_orders"].put(day, orders)
             writers["customer_daily"].put(day, order_rollups.customer_daily(orders))
@@ -69,18 +80,33 @@ def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
     def fill(writers: Writers) -> None:
         links = _links(tenant)
-        measured_days = tenant.lake.days("stock_levels")
+        happened = _days_with_rows(tenant, "customer_events")
+        sold = _days_with_rows(tenant, "order_lines")
+        measured = _days_with_rows(tenant, "stock_levels")
         held, upto = stock.last_by_place(_stock(tenant, [])), date.min
         for day in days:
-            between = [other for other in measured_days if upto <= other < day]
-            held, upto = stock.last_by_place(pl.concat([held.lazy(), _stock(tenant, between)])), day
-            lines = tenant.lake.read("order_lines", [day])
-            acts = product_rollups.demand(_demand_events(tenant, day, links), lines)
-            today = stock.on_day(held, _stock(tenant, [day]).collect())
+            between = [other for other in measured if upto <= other < day]
+            if between:
+                held = stock.last_by_place(pl.concat([held.lazy(), _stock(tenant, between)]))
+            upto = day
+            lines = tenant.lake.read("order_lines", [day] if day in sold else [])
+            events = _demand_events(tenant, [day] if day in happened else [], links)
+            acts = product_rollups.demand(events, lines)
+            today = stock.on_day(held, _stock(tenant, [day] if day in measured else []).collect())
             writers["product_hourly"].put(day, product_rollups.product_hourly(acts))
             writers["product_daily"].put(day, product_rollups.product_daily(acts, lines, today))
 
     return publish(tenant, ("product_hourly", "product_daily"), fill)
+
+
+def _put_empty(writers: Writers, tables: Sequence[str], day: date) -> None:
+    for table in tables:
+        writers[table].put(day, writers[table].contract.empty())
+
+
+def _days_with_rows(tenant: Tenant, table: str) -> set[date]:
+    """Published days that are not empty; a long backfill has many on which nothing happened."""
+    return {day for day, rows in tenant.lake.rows(table).items() if rows and day is not None}
 
 
 def _links(tenant: Tenant) -> pl.DataFrame:
@@ -91,8 +117,8 @@ def _stock(tenant: Tenant, days: Sequence[date]) -> pl.LazyFrame:
     return tenant.lake.scan("stock_levels", days).select(stock.COLUMNS)
 
 
-def _demand_events(tenant: Tenant, day: date, links: pl.DataFrame) -> pl.DataFrame:
-    scan = tenant.lake.scan("customer_events", [day])
+def _demand_events(tenant: Tenant, days: Sequence[date], links: pl.DataFrame) -> pl.DataFrame:
+    scan = tenant.lake.scan("customer_events", days)
     counted = scan.filter(pl.col("event_name").is_in(product_rollups.COUNTED)).select(product_rollups.EVENT_COLUMNS)
     return with_visitor(counted.collect(engine="streaming"), links)
 
