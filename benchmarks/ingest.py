@@ -1,7 +1,8 @@
 """Ingestion of NDJSON customer events against its floor, in one run: parse by DuckDB plus sorted snappy write.
 
-Run: ``python benchmarks/ingest.py [--rows N] [--repeat N]``. Data is made once under ``benchmarks/.data``. Every case runs
-in a process of its own, cases interleaved; the ratio of median wall times is the figure, beside rows a second and peak RSS.
+Run: ``python benchmarks/ingest.py [--rows N] [--repeat N]``. Data is made once under ``benchmarks/.data``. Every case
+runs in a process of its own, cases interleaved; the ratio of median wall times is the figure, beside rows a second and
+peak RSS.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ LIMIT_RSS_MB = 2560
 
 
 def data_file(rows: int) -> Path:
-    """NDJSON of 30 days of events in time order: 1 % sent twice, a tenth with products, anonymous and known visitors."""
+    """NDJSON of 30 days of events in time order: 1 % with an id sent before, a tenth with products, a third known."""
     path = DATA / f"customer_events-{rows}.ndjson"
     if path.exists():
         return path

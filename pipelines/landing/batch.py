@@ -1,4 +1,4 @@
-"""One batch while it is read: piece after piece is parsed, typed, split, and sorted into what lands and what is refused.
+"""One batch while it is read: piece by piece parsed, typed, split, and parted into what lands and what is refused.
 
 Nothing is written here except pieces that wait in the spool; ``ingest`` publishes.
 """
@@ -18,7 +18,7 @@ from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.landing import personal, records, referrals
 from pipelines.landing.layout import split_schema
-from pipelines.landing.refusals import FileRefused, Refused, plain_key, redacted
+from pipelines.landing.refusals import FileRefusedError, Refused, plain_key, redacted
 from pipelines.landing.source import Payload
 from pipelines.landing.spool import Spool
 from pipelines.landing.typed import TRANSPORT, Typed, order_instant, typed
@@ -72,7 +72,7 @@ def read_batch(
         for texts in _ahead(records.read(payload, _asked(entity))):
             go_on()
             _take(batch, tenant, entity, texts, key)
-    except FileRefused as refusal:
+    except FileRefusedError as refusal:
         batch = Batch(Spool(new_spool.folder / "refused", split_schema(entity)), file_reason=refusal.reason)
         _refuse(batch, [Refused(0, refusal.reason, "")])
     return batch

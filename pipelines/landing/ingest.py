@@ -1,8 +1,8 @@
 """Landing a file or a request body: once, whole, durable, and with every row accounted for.
 
-What is written, in this order, each whole and flushed: received bytes, personal fields and refused rows (all encrypted),
-the quarantine file, the split file, and last the receipt, which is the commit point. A run that is killed in between
-leaves nothing that readers trust, and the next one writes the same again.
+What is written, in this order, each whole and flushed: received bytes, personal fields and refused rows (all
+encrypted), the quarantine file, the split file, and last the receipt, which is the commit point. A run that is killed
+in between leaves nothing that readers trust, and the next one writes the same again.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _alone(tenant: Tenant, entity: Entity) -> Iterator[Path]:
     folder = layout.folder(tenant, entity.name)
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / ".work"
-    with (folder / ".lock").open("w") as lock:
+    with (folder / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for stale in [*folder.glob(".*.tmp")]:
             stale.unlink()

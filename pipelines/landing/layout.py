@@ -30,19 +30,18 @@ def entity_named(name: str) -> Entity:
 def split_schema(entity: Entity) -> pl.Schema:
     """Columns and dtypes of a split file: transport columns, stored columns, original texts of scalars."""
     own = {column.name for column in entity.received}
-    return pl.Schema(
-        {
-            "line_no": pl.Int64,
-            "op": pl.String,
-            "order_at": pl.Datetime("us", "UTC"),
-            "date": pl.Date,
-            "id_key": pl.Int64,
-            "repeat": pl.Boolean,
-            "patch_fields": pl.String,
-            **{column.name: column.dtype for column in entity.stored},
-            **{f"{c.name}__text": pl.String for c in entity.stored if keeps_text(c) and c.name in own},
-        }
-    )
+    transport = {
+        "line_no": pl.Int64(),
+        "op": pl.String(),
+        "order_at": pl.Datetime("us", "UTC"),
+        "date": pl.Date(),
+        "id_key": pl.Int64(),
+        "repeat": pl.Boolean(),
+        "patch_fields": pl.String(),
+    }
+    stored = {column.name: column.dtype for column in entity.stored}
+    texts = {f"{c.name}__text": pl.String() for c in entity.stored if keeps_text(c) and c.name in own}
+    return pl.Schema({**transport, **stored, **texts})
 
 
 def folder(tenant: Tenant, entity: str) -> Path:

@@ -158,13 +158,15 @@ def _parse(texts: pl.Series, fields: tuple[Nested, ...], one: bool) -> pl.DataFr
         select "row", case when kind in ('{shape}', 'NULL') and coalesce(objects, true) then kind end as shape,
                case when kind = '{shape}' and coalesce(objects, true) then {f"[{value}]" if one else value} end as item
         from (select "row", text, case when json_valid(text) then json_type(text) end as kind,
-                     case when kind = 'ARRAY' then list_distinct(json_type(text, '$[*]')) in ([], ['OBJECT']) end as objects
+                     case when kind = 'ARRAY' then list_distinct(json_type(text, '$[*]')) in ([], ['OBJECT']) end
+                         as objects
               from frame)
         order by "row"
     """  # noqa: S608  built from declared names only
     with duckdb.connect() as connection:
         connection.register("frame", frame)
-        return connection.sql(query).pl()
+        parsed: pl.DataFrame = connection.sql(query).pl()
+        return parsed
 
 
 def _objects(name: str, frame: pl.DataFrame, fields: tuple[Nested, ...], zone: ZoneInfo) -> tuple[pl.Series, pl.Series]:

@@ -6,6 +6,7 @@ names the rows that were moved and the batch they moved to, so that each moves o
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,12 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.landing import layout, store, vault
+from pipelines.landing.batch import read_batch
 from pipelines.landing.ingest import ingest_bytes
+from pipelines.landing.source import payload_of_bytes
+from pipelines.landing.spool import Spool
 from pipelines.storage.durable import write_bytes
 from schemas.entities import ENTITIES
-from schemas.tables import QUARANTINE
 
 
 def waiting(tenant: Tenant, entity: str) -> pl.DataFrame:
@@ -33,15 +36,18 @@ def waiting(tenant: Tenant, entity: str) -> pl.DataFrame:
 
 
 def grouped(tenant: Tenant, entity: str | None = None) -> pl.DataFrame:
-    """Refused rows that wait, counted: entity, reason, rows Int64, example_file, example_line Int64; most rows first."""
-    names = [layout.entity_named(entity).name] if entity else list(ENTITIES)
-    rows = pl.concat([waiting(tenant, name) for name in names]) if names else QUARANTINE.empty()
+    """Refused rows that wait: entity, reason, rows Int64, example_file, example_line Int64; most rows first."""
+    rows = pl.concat([waiting(tenant, name) for name in _names(entity)])
     groups = rows.group_by("entity", "reason").agg(
         pl.len().cast(pl.Int64).alias("rows"),
         pl.col("file").sort_by("batch_id", "line_no").first().alias("example_file"),
         pl.col("line_no").sort_by("batch_id", "line_no").first().alias("example_line"),
     )
     return groups.sort("rows", "entity", "reason", descending=[True, False, False])
+
+
+def _names(entity: str | None) -> list[str]:
+    return [layout.entity_named(entity).name] if entity else list(ENTITIES)
 
 
 def moved_lines(tenant: Tenant, entity: str, batch_id: str) -> list[int]:
@@ -56,9 +62,8 @@ def replay(tenant: Tenant, entity: str | None, *, received_at: datetime) -> list
     Returns:
         One object a batch with waiting rows: entity, batch_id, tried, moved, left, moved_to (batch id or None).
     """
-    names = [layout.entity_named(entity).name] if entity else list(ENTITIES)
     outcomes = []
-    for name in names:
+    for name in _names(entity):
         rows = waiting(tenant, name)
         for batch_id in rows["batch_id"].unique().sort():
             lines = rows.filter(pl.col("batch_id") == batch_id)["line_no"].to_list()
@@ -75,10 +80,9 @@ def _replay_batch(
     moving = [line for line, passes in zip(wanted, passing, strict=True) if passes]
     moved_to = None
     if moving:
-        body = "".join(raws[line] + "\n" for line in moving).encode()
-        receipt = ingest_bytes(
-            tenant, entity, body, f"replay-{batch_id[:12]}.ndjson", source="file", received_at=received_at
-        )
+        name = f"replay-{batch_id}.ndjson"
+        body = _body(tenant, entity, name, [raws[line] for line in moving])
+        receipt = ingest_bytes(tenant, entity, body, name, source="file", received_at=received_at)
         moved_to = receipt.batch_id
         marker = {"moved": sorted({*moved_lines(tenant, entity, batch_id), *moving}), "moved_to": moved_to}
         write_bytes(layout.replay_file(tenant, entity, batch_id), json.dumps(marker).encode())
@@ -93,6 +97,19 @@ def _replay_batch(
     }
 
 
+def _body(tenant: Tenant, entity: str, name: str, raws: list[str]) -> bytes:
+    """The rows as a file that is no file received before, unless this very replay has landed it already.
+
+    A file whose rows were all refused would otherwise be its own replay; blank lines change the bytes and nothing else.
+    """
+    body = "".join(raw + "\n" for raw in raws).encode()
+    while True:
+        body = b"\n" + body
+        before = store.find_receipt(tenant, entity, hashlib.sha256(body).hexdigest())
+        if before is None or before.file == name:
+            return body
+
+
 def _raws(tenant: Tenant, entity: str, batch_id: str) -> dict[int, str]:
     sealed = b"".join(vault.unseal(tenant, layout.sealed_quarantine(tenant, entity, batch_id)))
     records = [json.loads(line) for line in sealed.decode("utf-8", "surrogatepass").split("\n") if line]
@@ -101,10 +118,6 @@ def _raws(tenant: Tenant, entity: str, batch_id: str) -> dict[int, str]:
 
 def passing_lines(tenant: Tenant, entity: str, raws: list[str]) -> list[bool]:
     """Whether each row passes the rules of today."""
-    from pipelines.landing.batch import read_batch
-    from pipelines.landing.source import payload_of_bytes
-    from pipelines.landing.spool import Spool
-
     known = layout.entity_named(entity)
     if not raws:
         return []

@@ -18,7 +18,7 @@ import duckdb
 import polars as pl
 
 from pipelines.landing import untrusted
-from pipelines.landing.refusals import FileRefused, Refused
+from pipelines.landing.refusals import FileRefusedError, Refused
 from pipelines.landing.source import Payload, Piece, text_pieces, whole
 from pipelines.landing.values import may_hold_controls
 
@@ -74,7 +74,7 @@ def read(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
     """Parse a file piece by piece into the given columns.
 
     Raises:
-        FileRefused: the file as a whole cannot be read.
+        FileRefusedError: the file as a whole cannot be read.
     """
     if payload.format == "parquet":
         yield from _parquet(payload, columns)
@@ -147,10 +147,11 @@ def _is_utf8(data: bytes) -> bool:
 def _duckdb_ndjson(data: bytes, columns: Sequence[str], *, lenient: bool) -> pl.DataFrame:
     listed = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
     with _readable(data) as path, duckdb.connect() as connection:
-        return connection.sql(
+        frame: pl.DataFrame = connection.sql(
             f"select * from read_json('{path}', format='newline_delimited', records='true', auto_detect=false, "  # noqa: S608
             f"columns={{{listed}}}, ignore_errors={lenient}, maximum_object_size={MAX_LINE_BYTES})"
         ).pl()
+        return frame
 
 
 def _suspects(data: bytes, height: int) -> dict[int, str]:
@@ -162,7 +163,7 @@ def _suspects(data: bytes, height: int) -> dict[int, str]:
             f"from read_ndjson_objects('{path}', ignore_errors=true, maximum_object_size={MAX_LINE_BYTES}))"
         ).pl()
     if rows.height != height:
-        raise FileRefused("unreadable_lines")
+        raise FileRefusedError("unreadable_lines")
     found = rows.with_row_index("i").filter(pl.col("broken") | pl.col("twice").fill_null(False))
     return {i: "malformed_json" if broken else "duplicate_key_in_row" for i, broken, _ in found.iter_rows()}
 
@@ -174,7 +175,7 @@ def _line_numbers(data: bytes, first: int, height: int) -> pl.Series:
         return pl.int_range(first, first + height, dtype=pl.Int64, eager=True)
     filled = [first + i for i, line in enumerate(data.split(b"\n")) if line.strip()]
     if len(filled) != height:
-        raise FileRefused("unreadable_lines")
+        raise FileRefusedError("unreadable_lines")
     return pl.Series(filled, dtype=pl.Int64)
 
 
@@ -239,7 +240,7 @@ def _array(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
         return
     data = whole(payload).removeprefix(b"\xef\xbb\xbf")
     if not _is_utf8(data):
-        raise FileRefused("not_utf8")
+        raise FileRefusedError("not_utf8")
     elements, remainder = _elements(data.decode("utf-8"))
     joined = "\n".join(elements)
     texts = ndjson(Piece(joined.encode(), 1, True, True), columns)
@@ -280,7 +281,7 @@ def _csv(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
     for piece in text_pieces(payload, quoted=True):
         data, first = piece.data, piece.first_line
         if b"\0" in data or not _is_utf8(data):
-            raise FileRefused("not_utf8")
+            raise FileRefusedError("not_utf8")
         if header is None:
             end = data.find(b"\n") + 1 or len(data)
             header = _header(data[:end].decode())
@@ -292,9 +293,9 @@ def _csv(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
 def _header(line: str) -> list[str]:
     names = [name.strip() for name in next(csv.reader(io.StringIO(line)), [])]
     if not names or any(not name for name in names):
-        raise FileRefused("header_without_names")
+        raise FileRefusedError("header_without_names")
     if len(set(names)) != len(names):
-        raise FileRefused("duplicate_column_in_header")
+        raise FileRefusedError("duplicate_column_in_header")
     return names
 
 
@@ -348,4 +349,4 @@ def _parquet(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
         yield Texts(numbered, [], Lines(None, first, numbered), True, unknown)
         first += frame.height
     if first == 1:
-        raise FileRefused("empty_file")
+        raise FileRefusedError("empty_file")

@@ -1,8 +1,9 @@
 """Flock's two referral payload shapes, flattened to the columns of referral_events before they are typed.
 
-Shape A: ``name, entity, entityId, data{campaignId, referrer{id}, invitee{id}, inviteeReward{id}, referrerReward{id}}``
-and ``timestamp`` in epoch seconds. Shape B: ``entity, entityId, organizationId, applicationId, campaignId, name`` and an
-ISO ``timestamp``. A record that has the flat columns already passes through.
+Shape A: ``name, entity, entityId``, ``data`` with ``campaignId`` and the ids of ``referrer``, ``invitee``,
+``inviteeReward`` and ``referrerReward``, and ``timestamp`` in epoch seconds. Shape B: ``entity, entityId,
+organizationId, applicationId, campaignId, name`` and an ISO ``timestamp``. A record that has the flat columns already
+passes through.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Why rows and files are refused, and how a refused row is shown: its keys and the shape of its values, never a value."""
+"""Why rows and files are refused, and how a refused row is shown: keys and shapes, never a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
 _MAX_KEYS = 100
 
 
-class FileRefused(Exception):
+class FileRefusedError(Exception):
     """The file as a whole cannot be read; ``args[0]`` is the typed reason. Never leaves the landing stage."""
 
     @property
@@ -106,7 +106,7 @@ def _shape(value: Any) -> str:
         return "integer"
     if isinstance(value, float):
         return "number"
-    kind = {str: "string", list: "array", dict: "object"}[type(value)]
+    kind = "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
     return f"{kind}({len(value)})"
 
 

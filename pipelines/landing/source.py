@@ -1,6 +1,6 @@
 """What was received, as bytes: which format it is, whether it can be read at all, and pieces of it at record borders.
 
-Nothing here knows entities. A file that cannot be read raises ``FileRefused`` with a typed reason.
+Nothing here knows entities. A file that cannot be read raises ``FileRefusedError`` with a typed reason.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from pipelines.errors import UsageError
-from pipelines.landing.refusals import FileRefused
+from pipelines.landing.refusals import FileRefusedError
 
 Format = Literal["ndjson", "json", "csv", "parquet"]
 
@@ -55,7 +55,7 @@ class Payload:
     def sha256(self) -> str:
         """sha256 (hex) of the received bytes: the id of the batch."""
         with self.open() as stream:
-            return hashlib.file_digest(stream, "sha256", _bufsize=READ_BYTES).hexdigest()
+            return hashlib.file_digest(stream, "sha256", _bufsize=READ_BYTES).hexdigest()  # type: ignore[arg-type]
 
     def blocks(self) -> Iterator[bytes]:
         """The received bytes in blocks."""
@@ -139,7 +139,7 @@ def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = No
         size: bytes per piece.
 
     Raises:
-        FileRefused: empty, not UTF-8 by its first bytes, CR-only, broken gzip, or a line longer than a piece.
+        FileRefusedError: empty, not UTF-8 by its first bytes, CR-only, broken gzip, or a line longer than a piece.
     """
     size = size or PIECE_BYTES
     line, rest, first, seen = 1, b"", True, False
@@ -157,7 +157,7 @@ def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = No
             line += data.count(b"\n", 0, cut)
             rest = data[cut:]
     if not seen:
-        raise FileRefused("empty_file")
+        raise FileRefusedError("empty_file")
     yield Piece(data, line, True, data.endswith(b"\n") or not data)
 
 
@@ -165,7 +165,7 @@ def whole(payload: Payload) -> bytes:
     """All bytes after decompression.
 
     Raises:
-        FileRefused: broken gzip.
+        FileRefusedError: broken gzip.
     """
     with payload.decoded() as stream:
         return b"".join(iter(lambda: _read(stream, READ_BYTES), b""))
@@ -179,20 +179,20 @@ def _read(stream: BinaryIO, size: int) -> bytes:
             parts.append(part)
             missing -= len(part)
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise FileRefused("broken_gzip") from None
+        raise FileRefusedError("broken_gzip") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _checked_head(data: bytes) -> bytes:
     """Drop a UTF-8 byte order mark; refuse what is no UTF-8 text with line feeds."""
     if data.startswith(_FOREIGN_MARKS):
-        raise FileRefused("not_utf8:utf-16")
+        raise FileRefusedError("not_utf8:utf-16")
     data = data.removeprefix(codecs.BOM_UTF8)
     head = data[:4096]
     if head.count(b"\0") * 5 > len(head):
-        raise FileRefused("not_utf8:utf-16")
+        raise FileRefusedError("not_utf8:utf-16")
     if b"\n" not in data and b"\r" in data.rstrip(b"\r"):
-        raise FileRefused("cr_line_ends")
+        raise FileRefusedError("cr_line_ends")
     return data
 
 
@@ -206,5 +206,5 @@ def _border(data: bytes, quoted: bool) -> int:
             odd = (odd + data.count(b'"', before, cut)) % 2
             cut = before
     if not cut:
-        raise FileRefused("line_too_long")
+        raise FileRefusedError("line_too_long")
     return cut

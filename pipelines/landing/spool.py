@@ -62,17 +62,18 @@ class Spool:
     def write(self, path: Path, dropped: pl.Series, repeated: pl.Series) -> None:
         """Write the file: without the dropped line numbers, with ``repeat`` set, sorted by ``SORTED_BY``."""
         frames = (_final(frame, dropped, repeated) for frame in self._ranges())
-        options = {"compression": "snappy", "row_group_size": ROW_GROUP_ROWS, "statistics": True}
         if not self._parts:
             frame = next(frames, pl.DataFrame(schema=self._schema))
-            frame.write_parquet(path, **options)  # type: ignore[arg-type]
+            frame.write_parquet(path, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True)
             return
 
         def source(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
             for frame in frames:
                 yield frame if columns is None else frame.select(columns)
 
-        register_io_source(source, schema=self._schema).sink_parquet(path, maintain_order=True, **options)  # type: ignore[arg-type]
+        register_io_source(source, schema=self._schema).sink_parquet(
+            path, maintain_order=True, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True
+        )
 
     def _ranges(self) -> Iterator[pl.DataFrame]:
         if self._held is not None:

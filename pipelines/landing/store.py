@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Receipt:
         """The columns of ``batches``."""
         return {name: getattr(self, name) for name in BATCHES.names}
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> builtins.bytes:
         """The stored form: the columns of ``batches``, then ``dates`` and ``unknown_fields``."""
         record = {**self.row(), "dates": self.dates, "unknown_fields": self.unknown_fields}
         return json.dumps(record, default=_text, ensure_ascii=False, indent=1).encode()

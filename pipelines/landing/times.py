@@ -2,10 +2,10 @@
 
 The rules, each of which ``docs/sending-data.md`` states for senders:
 
-- a whole number below 10^11 in size is epoch seconds (until the year 5138), below 10^14 milliseconds; anything larger is
-  refused. Seconds may have up to six decimals; more are cut.
-- a local time takes the record's ``timezone``, or else the tenant's. One that a clock change skips moves forward by the
-  length of the gap; one that happens twice is the first.
+- a whole number below 10^11 in size is epoch seconds (until the year 5138), below 10^14 milliseconds; anything
+  larger is refused. Seconds may have up to six decimals; more are cut.
+- a local time takes the record's ``timezone``, or else the tenant's. One that a clock change skips moves forward by
+  the length of the gap; one that happens twice is the first.
 - a leap second ``:60`` is the last microsecond of its minute. Decimals of a second beyond six are cut.
 - years 0001 to 9999 in UTC; everything else is refused.
 """

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.landing.refusals import FileRefused
+from pipelines.landing.refusals import FileRefusedError
 from pipelines.landing.source import READ_BYTES, Payload
 
 BATCH_ROWS = 131_072
@@ -34,7 +34,7 @@ def parquet_texts(payload: Payload, columns: Sequence[str]) -> Iterator[tuple[pl
     """Frames of text columns of a Parquet file, and the names of columns nobody asked for.
 
     Raises:
-        FileRefused: ``damaged_parquet``, when the child cannot read it or dies.
+        FileRefusedError: ``damaged_parquet``, when the child cannot read it or dies.
     """
     with tempfile.TemporaryFile() as received, tempfile.TemporaryFile() as given:
         # Unlinked files: nothing of them remains when this process is killed.
@@ -52,7 +52,7 @@ def parquet_texts(payload: Payload, columns: Sequence[str]) -> Iterator[tuple[pl
             check=False,
         )
         if child.returncode != 0:
-            raise FileRefused("damaged_parquet")
+            raise FileRefusedError("damaged_parquet")
         given.seek(0)
         with pa.ipc.open_stream(given) as reader:
             unknown = frozenset(json.loads((reader.schema.metadata or {}).get(_UNKNOWN, b"[]")))
@@ -86,7 +86,7 @@ def _texts(array: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind):
         form = "%Y-%m-%dT%H:%M:%S" + ("Z" if kind.tz else "")
         micros = array.cast(pa.timestamp("us", kind.tz and "UTC"), safe=False)
-        return pc.strftime(micros, form).cast(pa.large_string())
+        return pc.call_function("strftime", [micros], pc.StrftimeOptions(form)).cast(pa.large_string())
     return pa.array([_text(value) for value in array.to_pylist()], pa.large_string())
 
 
@@ -113,5 +113,5 @@ def _plain(value: Any) -> Any:
 if __name__ == "__main__":
     try:
         _main(sys.argv[1:])
-    except Exception:  # noqa: BLE001  the message may quote the file; the parent only needs to know that it is damaged
+    except Exception:
         sys.exit(_EXIT_DAMAGED)

@@ -77,16 +77,15 @@ def seal(tenant: Tenant, path: Path, pieces: Iterable[bytes]) -> None:
         file.write(_MAGIC)
         index = 0
         for index, piece in enumerate(pieces, start=1):
-            _write_frame(file.write, cipher, codec, path, (index, False), piece)
-        _write_frame(file.write, cipher, codec, path, (index + 1, True), b"")
+            file.write(_frame(cipher, codec, path, (index, False), piece))
+        file.write(_frame(cipher, codec, path, (index + 1, True), b""))
 
 
-def _write_frame(write, cipher: AESGCM, codec: pa.Codec, path: Path, place: tuple[int, bool], piece: bytes) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _frame(cipher: AESGCM, codec: pa.Codec, path: Path, place: tuple[int, bool], piece: bytes) -> bytes:
     nonce = os.urandom(_NONCE_BYTES)
     packed = struct.pack(">Q", len(piece)) + codec.compress(piece, asbytes=True)
     sealed = cipher.encrypt(nonce, packed, _bound(path, *place))
-    write(_HEADER.pack(len(sealed), *place) + nonce)
-    write(sealed)
+    return _HEADER.pack(len(sealed), *place) + nonce + sealed
 
 
 def unseal(tenant: Tenant, path: Path) -> Iterator[bytes]:

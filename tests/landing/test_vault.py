@@ -1,0 +1,140 @@
+"""Nothing personal lies outside the vault, and nothing inside it can be read without the key."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.errors import MurmurError, UsageError
+from pipelines.landing import personal, vault
+from pipelines.landing.layout import sealed_personal, sealed_raw
+from tests.landing.support import customer, land, ndjson, parquet, row, tenant, zipped
+
+MARKED = {
+    "email": "marked.person@example.com",
+    "phone": "+44 7700 900123",
+    "first_name": "Markedfirst",
+    "last_name": "Markedlast",
+    "birth_date": "1987-06-05",
+    "gender": "markedgender",
+    "loyalty_card_number": "MARKED-CARD-77",
+    "address": {"line1": "1 Marked Street", "city": "Markedtown", "postal_code": "SW1A 1AA", "country": "GB"},
+    "a_field_nobody_declared": "marked-undeclared",
+}
+MARKS = [
+    b"marked.person", b"900123", b"Markedfirst", b"Markedlast", b"1987-06-05", b"markedgender", b"MARKED-CARD",
+    b"Marked Street", b"Markedtown", b"1AA", b"marked-undeclared",
+]  # fmt: skip
+
+
+def everything_under(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "name", ["rows.ndjson", "rows.json", "rows.csv", "rows.parquet", "rows.ndjson.gz", "broken.json"]
+)
+def test_no_marked_value_is_in_clear_anywhere(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    where = tenant(tmp_path)
+    good, refused = customer(**MARKED), customer(**MARKED, updated_at="never", tags="marked.person@example.com")
+    flat = [{k: json.dumps(v) if isinstance(v, dict) else v for k, v in r.items()} for r in (good, refused)]
+    body = {
+        "rows.ndjson": ndjson([good, refused, json.dumps(good)[:-5]]),
+        "rows.json": json.dumps([good, refused]).encode(),
+        "rows.csv": pl.DataFrame(flat).write_csv().encode() + b"marked.person@example.com,too,few\n",
+        "rows.parquet": parquet(flat),
+        "rows.ndjson.gz": zipped(ndjson([good, refused])),
+        "broken.json": json.dumps([good, refused]).encode()[:-40],
+    }[name]
+    receipt = land(where, "customers", body, name)
+    assert receipt.accepted == 1
+    assert receipt.quarantined >= 1
+    written = everything_under(tmp_path)
+    assert sealed_personal(where, "customers", receipt.batch_id) in written
+    written[Path("output")] = "".join(capfd.readouterr()).encode()
+    found = [(path.name, mark) for path, data in written.items() for mark in MARKS if mark in data]
+    assert found == []
+    splits = [pl.read_parquet(path).write_json().encode() for path in written if path.suffix == ".parquet"]
+    assert [mark for data in splits for mark in MARKS if mark in data] == []
+
+
+def test_facts_about_a_person_stay(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    land(where, "customers", [customer(**MARKED)])
+    found = row(where, "customers")
+    key = vault.derived_key(where, "contact")
+    assert found["contact_hash"] == vault.contact_hash(key, "marked.person@example.com")
+    assert (found["has_email"], found["has_phone"], found["birth_year"]) == (True, True, 1987)
+    assert (found["postal_district"], found["country"]) == ("SW1A", "GB")
+
+
+def test_an_opt_out_finds_the_customer_by_the_hash_of_the_contact(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    land(where, "customers", [customer(email=" Ann@Example.com ")])
+    opt_out = {"external_id": "o", "contact": "ann@example.COM", "channel": "email", "scope": "all"}
+    land(
+        where,
+        "opt_outs",
+        [{**opt_out, "action": "opt_out", "reason": "agent", "occurred_at": "2026-01-01T00:00:00Z"}],
+    )
+    assert row(where, "opt_outs")["contact_hash"] == row(where, "customers")["contact_hash"]
+    other = tenant(tmp_path / "other")
+    land(other, "customers", [customer(email="ann@example.com")])
+    assert row(other, "customers")["contact_hash"] != row(where, "customers")["contact_hash"]
+
+
+def test_phones_and_postal_codes_are_normalised() -> None:
+    assert personal.normalised_contact("0044 (7700) 900-123") == "+447700900123"
+    assert personal.normalised_contact("+44 7700 900123") == "+447700900123"
+    assert [personal.postal_district(c) for c in ("ec1a1bb", "M1 1AE", "90210-1234", " ")] == [
+        "EC1A",
+        "M1",
+        "902",
+        None,
+    ]
+
+
+def test_what_was_received_comes_back_from_the_vault(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    body = ndjson([customer(**MARKED)])
+    batch_id = land(where, "customers", body).batch_id
+    assert b"".join(vault.unseal(where, sealed_raw(where, batch_id))) == body
+    people = pl.read_ipc(io.BytesIO(b"".join(vault.unseal(where, sealed_personal(where, "customers", batch_id)))))
+    assert people.select("line_no", "external_id", "email").rows() == [(1, "c-1", "marked.person@example.com")]
+
+
+def test_a_sealed_file_cannot_be_cut_changed_renamed_or_opened_with_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = tenant(tmp_path)
+    path = tmp_path / "a" / "x.enc"
+    vault.seal(where, path, [b"one", b"two"])
+    assert list(vault.unseal(where, path)) == [b"one", b"two"]
+    sealed = path.read_bytes()
+    for damaged in (sealed[:-1], sealed[: len(sealed) // 2], b"x" + sealed, sealed[:-1] + bytes([sealed[-1] ^ 1])):
+        path.write_bytes(damaged)
+        with pytest.raises(MurmurError, match="cannot be opened"):
+            list(vault.unseal(where, path))
+    renamed = path.with_name("y.enc")
+    renamed.write_bytes(sealed)
+    with pytest.raises(MurmurError, match="cannot be opened"):
+        list(vault.unseal(where, renamed))
+    path.write_bytes(sealed)
+    monkeypatch.setenv(vault.KEY_VARIABLE, base64.b64encode(b"k" * 32).decode())
+    with pytest.raises(MurmurError, match="cannot be opened"):
+        list(vault.unseal(where, path))
+
+
+def test_the_key_comes_from_the_environment_or_a_private_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tenant(tmp_path)
+    made = vault.vault_key(where)
+    assert vault.vault_key(where) == made
+    assert (where.vault / "key").stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv(vault.KEY_VARIABLE, "c2hvcnQ=")
+    with pytest.raises(UsageError, match="is not base64 of 32 bytes"):
+        vault.vault_key(where)
