@@ -67,7 +67,7 @@ def valuable(found: Spells, line: Timeline, state: CartState, rules: CartRules, 
 
 
 def scarce(
-    found: Spells, line: Timeline, state: CartState, rules: CartRules, presence: pl.DataFrame, start: int
+    found: Spells, line: Timeline, state: CartState, rules: CartRules, presence: pl.DataFrame, start: int, end: int
 ) -> CartPieces:
     """Pieces of the cohort with a scarce product: set at each silence, cleared after a quiet time."""
     latched = latch(found, line, state, "scarce")
@@ -85,6 +85,7 @@ def scarce(
     since = carried.join(keys, on=["flockr_vid", "cart_key"]).join(latched.filter("was_on"), on="spell", how="semi")
     own = presence.join(candidates, on="spell", how="semi")
     exits, quiet = quiet_points(own, since.select("spell", pl.col("quiet_since").alias("at")), rules.quiet, start)
+    exits = exits.filter(pl.col("at") < end)
     points = pl.concat(
         [
             entries.with_columns(pl.lit(True).alias("on"), pl.lit("silence").alias("cause")),
@@ -100,7 +101,14 @@ def _contents_at(found: Spells, moments: pl.DataFrame) -> pl.DataFrame:
     joined = (
         moments.drop("own_at")
         .sort("at")
-        .join_asof(exact.sort("seen_at"), left_on="at", right_on="seen_at", by="spell", strategy="backward", check_sortedness=False)
+        .join_asof(
+            exact.sort("seen_at"),
+            left_on="at",
+            right_on="seen_at",
+            by="spell",
+            strategy="backward",
+            check_sortedness=False,
+        )
     )
     return joined.select("spell", "seen_at", "at")
 
@@ -113,6 +121,7 @@ def cart_pieces(
     presence: pl.DataFrame,
     bound: int,
     start: int,
+    end: int,
 ) -> CartPieces:
     """Pieces of every cart cohort that there is."""
     parts = {rules.abandoned: abandoned(found)}
@@ -120,7 +129,7 @@ def cart_pieces(
     if rules.valuable:
         parts[rules.valuable] = valuable(found, line, state, rules, bound, start)
     if rules.scarce:
-        result = scarce(found, line, state, rules, presence, start)
+        result = scarce(found, line, state, rules, presence, start, end)
         parts[rules.scarce], quiet = result.pieces, result.quiet
     rows = [part.select(pl.lit(key).alias("cohort_id"), pl.all()) for key, part in parts.items()]
     return CartPieces(pl.concat(rows), quiet)

@@ -61,7 +61,7 @@ def one_day(state: CartState, facts: Facts, rules: CartRules, day: Day, currency
     spans = scarce_products.scarce_spans(state.scarce, facts.crossings, rules.states)
     presence = scarce_products.scarce_presence(line, found, spans)
     bound = state.bound(rules, day.date) if rules.valuable else 0
-    parts = cart_pieces(found, line, state, rules, presence, bound, start)
+    parts = cart_pieces(found, line, state, rules, presence, bound, start, end)
     owned = parts.pieces.join(found.spells.select("spell", "cart", "last_at"), on="spell").join(line.carts, on="cart")
     owned = owned.rename({"flockr_vid": "subject"})
     merged = latches.union(owned.drop("spell", "cart", "last_at"))
@@ -121,7 +121,9 @@ def _context(
     )
     pairs = pairs.filter((pl.col("start") <= pl.col("at")) & (pl.col("at") <= pl.col("end"))).drop("start", "end")
     rows = found.rows.select("spell", "epoch", "carried", pl.col("at").alias("seen_at")).sort("seen_at")
-    seen = pairs.sort("at").join_asof(rows, left_on="at", right_on="seen_at", by="spell", strategy="backward", check_sortedness=False)
+    seen = pairs.sort("at").join_asof(
+        rows, left_on="at", right_on="seen_at", by="spell", strategy="backward", check_sortedness=False
+    )
     chosen = seen.sort([*key, "seen_at", "cart"], descending=[False, False, False, True, False])
     chosen = chosen.unique(key, keep="first", maintain_order=True)
     held = contents(line, state, chosen.select("cart", "epoch", pl.col("seen_at").alias("at"), "carried"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.config import Tenant
 from pipelines.cohorts.rules import AllRule, Cohort, PropertyLeaf, SignalLeaf, WithoutRule
+from pipelines.config import Tenant
 from pipelines.errors import UsageError
 from pipelines.signals.catalogue import shipped_ids, signals
 from pipelines.signals.definitions import load_all

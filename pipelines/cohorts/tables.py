@@ -67,7 +67,13 @@ def linked(rows: pl.DataFrame, links: pl.DataFrame, before: pl.Expr) -> pl.DataF
         rows.with_columns(before.cast(pl.Int64).alias("before"))
         .sort("before")
         .join_asof(
-            newest, left_on="before", right_on="linked_at", by="subject", strategy="backward", check_sortedness=False, allow_exact_matches=False
+            newest,
+            left_on="before",
+            right_on="linked_at",
+            by="subject",
+            strategy="backward",
+            check_sortedness=False,
+            allow_exact_matches=False,
         )
     )
     return joined.with_columns(pl.col("subject").alias(own)).rename({"customer_id": "external_id"})

@@ -39,7 +39,9 @@ SETTINGS = Settings(RULES.silence, RULES.ttl, RULES.floor, RULES.percentile, RUL
 # Half hours, so that an event often falls exactly 30 min, 24 h or 2 d after another, on midnight, or 1 us beside it.
 instants = st.builds(
     lambda half, off: min(max(FIRST + half * 30 * MINUTE + off, FIRST), FIRST + LENGTH - 1),
-    st.one_of(st.integers(0, LENGTH // (30 * MINUTE)), st.sampled_from([46, 47, 48, 49, 95, 96, 97, 144, 146, 192, 194])),
+    st.one_of(
+        st.integers(0, LENGTH // (30 * MINUTE)), st.sampled_from([46, 47, 48, 49, 95, 96, 97, 144, 146, 192, 194])
+    ),
     st.sampled_from([0, 0, 0, 0, 1, -1, 5 * MINUTE]),
 )
 steps = st.tuples(
@@ -109,7 +111,9 @@ def test_days_equal_the_simulation(step_list, order_rows, crossing_map, end_map)
         + [(at, product, state, True) for (at, product), state in end_map.items()],
         key=lambda row: (row[0], not row[3]),
     )
-    expected = Simulation(step_rows, order_rows, crossing_rows, [(micros(d.start), micros(d.end)) for d in DAYS], SETTINGS)
+    expected = Simulation(
+        step_rows, order_rows, crossing_rows, [(micros(d.start), micros(d.end)) for d in DAYS], SETTINGS
+    )
     expected.run()
     state, moved = CartState(), []
     for place, day in enumerate(DAYS):
