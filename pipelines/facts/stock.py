@@ -8,15 +8,14 @@ from __future__ import annotations
 import polars as pl
 
 PLACE = ("product_id", "outlet_id", "group_id")
-COLUMNS = (*PLACE, "measured_at", "available")
+COLUMNS = (*PLACE, "measured_at", "external_id", "available")
 
 
 def last_by_place(measured: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """The newest measurement of each place, from ``COLUMNS``; one without a quantity says nothing."""
     rows = measured.lazy().filter(pl.col("available").is_not_null() & pl.col("product_id").is_not_null())
-    # A sender may give one measurement two ids; the smaller quantity counts, so that the choice is not the reader's.
-    newest = pl.col("measured_at") == pl.col("measured_at").max()
-    kept = rows.group_by(PLACE).agg(pl.col("measured_at").max(), pl.col("available").filter(newest).min())
+    newest = [pl.col(name).sort_by("measured_at", "external_id").last() for name in COLUMNS[len(PLACE) :]]
+    kept = rows.group_by(PLACE).agg(newest)
     return kept.select(COLUMNS).collect(engine="streaming")
 
 
@@ -30,7 +29,9 @@ def on_day(before: pl.DataFrame, today: pl.DataFrame) -> pl.DataFrame:
         today: ``COLUMNS`` of the day.
     """
     known = today.filter(pl.col("available").is_not_null() & pl.col("product_id").is_not_null())
-    measured = known.group_by(*PLACE, "measured_at").agg(pl.col("available").min()).select(COLUMNS)
+    # A sender may give one measurement two ids; the greater id counts, here as in ``last_by_place``.
+    once = known.sort("external_id").unique([*PLACE, "measured_at"], keep="last", maintain_order=True)
+    measured = once.select(COLUMNS)
     start = before.select(COLUMNS).with_columns(pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("measured_at"))
     # A place's change against its previous measurement turns sums over places into one running sum per product.
     steps = pl.concat([start, measured]).sort(*PLACE, "measured_at", nulls_last=False)

@@ -139,7 +139,14 @@ def test_stock_equals_a_walk_through_the_day(earlier: list[Any], today: list[Any
     assert found == ([(any(total > 0 for total in seen), seen[-1])] if seen else [])
 
 
+def test_of_one_measurement_with_two_ids_the_greater_id_counts() -> None:
+    rows = _frame([("a", 1, 7), ("a", 1, 5)], "2026-03-01").with_columns(external_id=pl.Series(["y", "x"]))
+    nothing = stock_facts.last_by_place(rows.clear())
+    assert stock_facts.last_by_place(rows)["available"].to_list() == [7]
+    assert stock_facts.on_day(nothing, rows)["available_end"].to_list() == [7]
+
+
 def _frame(measured: list[Any], day: str) -> pl.DataFrame:
-    rows = [("p", outlet, None, at(f"{day}T0{hour}:00"), available) for outlet, hour, available in measured]
-    types = [pl.String(), pl.String(), pl.String(), pl.Datetime("us", "UTC"), pl.Int64()]
+    rows = [("p", outlet, None, at(f"{day}T0{hour}:00"), f"{hour}", available) for outlet, hour, available in measured]
+    types = [pl.String(), pl.String(), pl.String(), pl.Datetime("us", "UTC"), pl.String(), pl.Int64()]
     return pl.DataFrame(rows, schema=dict(zip(stock_facts.COLUMNS, types, strict=True)), orient="row")
