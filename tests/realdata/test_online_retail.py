@@ -40,6 +40,44 @@ UNION ALL
 SELECT subject, 'exited', next_at FROM away WHERE lapses_at < next_at
 ORDER BY ALL
 """
+#: The shipped definition waits three times the median gap between the orders so far, in whole microseconds, if longer.
+LAPSED_AS_SHIPPED = """
+WITH orders AS (
+    SELECT DISTINCT CustomerID::VARCHAR AS subject, ordered_at, InvoiceNo
+    FROM (SELECT CustomerID, InvoiceNo, min(InvoiceDate) AS ordered_at FROM sale
+        WHERE CustomerID IS NOT NULL GROUP BY ALL)
+), gaps AS (
+    SELECT *, epoch_us(ordered_at) - lag(epoch_us(ordered_at)) OVER in_turn AS gap,
+        lead(ordered_at) OVER in_turn AS next_at
+    FROM orders WINDOW in_turn AS (PARTITION BY subject ORDER BY ordered_at, InvoiceNo)
+), away AS (
+    SELECT subject, ordered_at, next_at, ordered_at + to_microseconds(greatest(
+        180 * 86400000000::BIGINT,
+        coalesce(3 * floor(median(gap) OVER (PARTITION BY subject ORDER BY ordered_at, InvoiceNo))::BIGINT, 0)
+    )) AS lapses_at
+    FROM gaps
+)
+SELECT subject, 'entered' AS direction, lapses_at AS effective_at FROM away
+WHERE lapses_at < coalesce(next_at, TIMESTAMP '2011-09-01')
+UNION ALL
+SELECT subject, 'exited', next_at FROM away WHERE lapses_at < next_at
+ORDER BY ALL
+"""
+REPEATED = """
+SELECT subject, 'entered' AS direction, ordered_at AS effective_at FROM (
+    SELECT *, row_number() OVER (PARTITION BY subject ORDER BY ordered_at) AS n FROM (
+        SELECT CustomerID::VARCHAR AS subject, InvoiceNo, min(InvoiceDate) AS ordered_at FROM sale
+        WHERE CustomerID IS NOT NULL GROUP BY ALL)
+) WHERE n = 2 ORDER BY ALL
+"""
+#: What the payload of a repeat purchaser says at the end of a day.
+ORDERS_SO_FAR = """
+SELECT subject, count(*) AS orders, max(ordered_at) AS last_at, sum(net)::BIGINT AS net FROM (
+    SELECT CustomerID::VARCHAR AS subject, InvoiceNo, min(InvoiceDate) AS ordered_at,
+        sum(round(Quantity * UnitPrice * 100)) AS net
+    FROM sale WHERE CustomerID IS NOT NULL AND day <= $as_of::DATE GROUP BY ALL)
+GROUP BY 1 HAVING count(*) >= 2 ORDER BY 1
+"""
 PRODUCT_DAYS = """
 SELECT day, StockCode, count(*) AS purchases, sum(Quantity)::BIGINT * 1000 AS units_sold,
     sum(round(Quantity * UnitPrice * 100))::BIGINT AS revenue_minor
@@ -186,19 +224,37 @@ def test_lapsed_at_the_boundary(tenant: Tenant, as_of: date) -> None:
     assert len(members(tenant, "lapsed_60", as_of)) == expected["lapsed"] + expected["on_boundary"]
 
 
+def transitions(tenant: Tenant, cohort: str) -> list[tuple[object, ...]]:
+    """Subject, direction and UTC wall time of every transition of a cohort, sorted."""
+    rows = tenant.lake.scan("cohort_transitions").filter(pl.col("cohort_id") == cohort)
+    wall = pl.col("effective_at").dt.replace_time_zone(None)
+    return rows.select("subject", "direction", wall).sort(pl.all()).collect().rows()
+
+
 @pytest.mark.parametrize("days", LAPSES)
 def test_lapsed_is_an_instant(tenant: Tenant, days: int) -> None:
     """Entries and exits over all days are those that the gaps between a customer's orders in the source give."""
     expected = over_source(SOURCE, LAPSED, SALE, days=days)
-    found = (
-        tenant.lake.scan("cohort_transitions")
-        .filter(pl.col("cohort_id") == f"lapsed_{days}")
-        .select("subject", "direction", pl.col("effective_at").dt.replace_time_zone(None))
-        .sort(pl.all())
-        .collect()
-    )
-    assert found.height > 0
-    assert found.rows() == expected.rows()
+    assert expected.height > 0
+    assert transitions(tenant, f"lapsed_{days}") == expected.rows()
+
+
+def test_lapsed_as_shipped(tenant: Tenant) -> None:
+    expected = over_source(SOURCE, LAPSED_AS_SHIPPED, SALE)
+    assert expected.height > 0
+    assert transitions(tenant, "lapsed_shopper") == expected.rows()
+
+
+def test_repeat_purchasers_enter_with_their_second_order(tenant: Tenant) -> None:
+    assert transitions(tenant, "repeat_purchaser") == over_source(SOURCE, REPEATED, SALE).rows()
+
+
+@pytest.mark.parametrize("as_of", AS_OF, ids=str)
+def test_context_of_repeat_purchasers(tenant: Tenant, as_of: date) -> None:
+    rows = tenant.lake.scan("cohort_membership", [as_of]).filter(pl.col("cohort_id") == "repeat_purchaser")
+    last_at = pl.col("last_order_at").dt.replace_time_zone(None)
+    found = rows.select("subject", "order_count_365", last_at, "ltv_minor").sort("subject").collect()
+    assert found.rows() == over_source(SOURCE, ORDERS_SO_FAR, SALE, as_of=str(as_of)).rows()
 
 
 def test_who_bought_again_after_a_lapse(tenant: Tenant) -> None:

@@ -179,6 +179,18 @@ def test_products_most_viewed(tenant: Tenant) -> None:
     assert {product: seen[product] for product in listed} == listed
 
 
+@pytest.mark.parametrize("signal", ["views_24h", "views_7d", "views_28d"])
+def test_view_signals_at_the_end_of_the_day(tenant: Tenant, signal: str) -> None:
+    rows = tenant.lake.scan("signal_snapshots", [DAY]).filter(pl.col("signal_id") == signal)
+    found = rows.select("subject", pl.col("value").cast(pl.Int64)).sort("subject").collect()
+    expected = over_source(
+        SOURCE,
+        "SELECT product_id::VARCHAR AS subject, count(*) FILTER (event_type = 'view') FROM rows GROUP BY 1 ORDER BY 1",
+        ROWS,
+    )
+    assert found.rows() == expected.rows()
+
+
 def test_purchases_without_a_cart(tenant: Tenant) -> None:
     found = over_lake(
         tenant,
@@ -227,7 +239,8 @@ def test_views_of_the_last_hour(tenant: Tenant) -> None:
     query = (
         "SELECT {product}::VARCHAR AS product, count(*) FILTER ({at} > TIMESTAMPTZ '2019-10-01 01:50:00+00') AS v1,"
         " count(*) FILTER ({at} <= TIMESTAMPTZ '2019-10-01 01:50:00+00'"
-        " AND {at} > TIMESTAMPTZ '2019-10-01 00:50:00+00') AS v0 FROM {rows} WHERE {kind} = '{view}' GROUP BY 1 ORDER BY 1"
+        " AND {at} > TIMESTAMPTZ '2019-10-01 00:50:00+00') AS v0"
+        " FROM {rows} WHERE {kind} = '{view}' GROUP BY 1 ORDER BY 1"
     )
     ours = query.format(
         product="product_id", at="occurred_at", rows="customer_events", kind="event_name", **rees46.NAMES
