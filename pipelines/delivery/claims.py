@@ -131,6 +131,7 @@ def _settle(connection: Connection, attempt: Attempt) -> Outcome:
     values: dict[str, Any] = {
         "state": "pending" if decision.verdict == "retry" else decision.verdict,
         "attempts": claimed.attempts + 1,
+        "retrying": True,
         "first_attempt_at": claimed.first_attempt_at or attempt.at,
         "lease_until": None,
         "lease_token": None,
@@ -202,7 +203,7 @@ class _Places:
 
 def _places(connection: Connection, want: Want, now: int) -> list[_Places]:
     """Endpoints that may be sent to, the one with the most free places first."""
-    retries = func.sum(case((deliveries.c.attempts > 0, 1), else_=0))
+    retries = func.sum(case((deliveries.c.retrying, 1), else_=0))
     busy = select(deliveries.c.endpoint_id, func.count(), retries).where(deliveries.c.state == "delivering")
     in_flight = {
         row[0]: (int(row[1]), int(row[2])) for row in connection.execute(busy.group_by(deliveries.c.endpoint_id))
@@ -227,8 +228,8 @@ def _due(
         return []
     own = (deliveries.c.endpoint_id == places.endpoint_id, deliveries.c.next_attempt_at <= due_by)
     waiting = _waiting(only).where(*own).limit(room)
-    first = list(connection.execute(waiting.where(deliveries.c.attempts == 0)).mappings())
-    again = list(connection.execute(waiting.where(deliveries.c.attempts > 0)).mappings())
+    first = list(connection.execute(waiting.where(deliveries.c.retrying.is_(False))).mappings())
+    again = list(connection.execute(waiting.where(deliveries.c.retrying.is_(True))).mappings())
     retries = again[: max(min(places.for_retries, room), room - len(first))]
     return first[: room - len(retries)] + retries
 
@@ -246,7 +247,7 @@ def _waiting(only: Collection[str] | None) -> Select[Any]:
         .join(endpoints, endpoints.c.endpoint_id == deliveries.c.endpoint_id)
         .join(events, (events.c.tenant == deliveries.c.tenant) & (events.c.event_id == deliveries.c.event_id))
         .where(deliveries.c.state == "pending")
-        .order_by(deliveries.c.next_attempt_at, events.c.sequence)
+        .order_by(deliveries.c.next_attempt_at)
         .with_for_update(of=deliveries, skip_locked=True)
     )
     return query if only is None else query.where(deliveries.c.delivery_id.in_(only))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
@@ -17,11 +18,13 @@ from pipelines.delivery.destinations import sync_destinations
 from pipelines.delivery.instants import Clock, micros
 from pipelines.delivery.outbox import Filled, sync_outbox
 from pipelines.delivery.worker import Worker, drain, stay
+from pipelines.errors import MurmurError
 from pipelines.storage.control import open_control, reading
 from pipelines.storage.control.cipher import Cipher, installation_cipher
 from pipelines.storage.control.tables import deliveries
 
 REFILL_SECONDS = 2.0
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,14 @@ class _Refill:
         self._last = time.monotonic()
 
     def when_due(self) -> None:
-        if time.monotonic() - self._last >= REFILL_SECONDS:
+        if time.monotonic() - self._last < REFILL_SECONDS:
+            return
+        try:
             self.now()
+        except MurmurError as error:
+            # A file that was edited wrongly, or a locked database, must not stop what is already due.
+            LOG.warning("%s", error)
+            self._last = time.monotonic()
 
 
 def _pending(engine: Engine, tenants: list[str]) -> int:

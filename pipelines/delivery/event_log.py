@@ -18,6 +18,8 @@ from schemas.tables import EVENT_LOG
 #: Direction of a transition -> the event that tells it; and that event -> the one that takes it back.
 TELLS = {"entered": "cohort.entered", "exited": "cohort.exited"}
 RETRACTS = {"cohort.entered": "cohort.entry_retracted", "cohort.exited": "cohort.exit_retracted"}
+#: ``caused_by`` of a transition that happened because the rule changed, not because somebody did something.
+DEFINITION = "definition"
 
 
 def difference(
@@ -36,7 +38,7 @@ def difference(
         log: rows of ``event_log`` of the same days.
         detected_at: when this is noticed.
         newest: the newest day with transitions; a new event of an earlier day is withheld as backfill.
-        announce: send what belongs to earlier days too.
+        announce: send what belongs to earlier days too; what a changed definition caused is withheld all the same.
         max_age: by cohort, the age at detection above which an event is withheld as too old.
 
     Returns:
@@ -72,14 +74,17 @@ def _tellings(rows: pl.DataFrame, told: pl.DataFrame, newest: date, announce: bo
         "transition_id", (pl.col("generation") + 1).alias("next"), (pl.col("emission") == "sent").alias("undone_aloud")
     )
     kind = pl.col("direction").replace_strict(TELLS, return_dtype=pl.String)
-    due = pl.lit(announce) | (pl.col("date") == newest) | pl.col("undone_aloud").fill_null(False)
+    undone_aloud = pl.col("undone_aloud").fill_null(False)
+    defined = (pl.col("caused_by") == DEFINITION) & ~undone_aloud
+    due = (pl.lit(announce) | (pl.col("date") == newest) | undone_aloud) & ~defined
+    because = pl.when(defined).then(pl.lit("definition")).when(~due).then(pl.lit("backfill"))
     return (
         rows.join(before, on="transition_id", how="left", maintain_order="left")
         .with_columns(
             kind.alias("kind"),
             pl.col("next").fill_null(0).alias("generation"),
             pl.when(due).then(pl.lit("sent")).otherwise(pl.lit("withheld")).alias("emission"),
-            pl.when(~due).then(pl.lit("backfill")).alias("withheld_because"),
+            because.alias("withheld_because"),
             pl.lit(None, dtype=pl.String).alias("supersedes"),
             cohort_payload(),
         )

@@ -86,6 +86,7 @@ def delivery_row(tenant: str, event_id: str, endpoint_id: str, now: int, purpose
         "purpose": purpose,
         "state": "pending",
         "attempts": 0,
+        "retrying": False,
         "next_attempt_at": now,
         "created_at": now,
     }

@@ -98,7 +98,14 @@ def add_test(connection: Connection, endpoint_id: str, token: str, now: int) -> 
 
 
 def _reset(connection: Connection, ids: list[str], now: int) -> None:
-    values = {"state": "pending", "attempts": 0, "first_attempt_at": None, "next_attempt_at": now, "finished_at": None}
+    values = {
+        "state": "pending",
+        "attempts": 0,
+        "retrying": False,
+        "first_attempt_at": None,
+        "next_attempt_at": now,
+        "finished_at": None,
+    }
     for start in range(0, len(ids), CHUNK):
         chunk = deliveries.c.delivery_id.in_(ids[start : start + CHUNK])
         connection.execute(update(deliveries).where(chunk, deliveries.c.state.in_(_SETTLED)).values(values))

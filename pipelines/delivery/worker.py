@@ -6,6 +6,7 @@ The resident command and the bounded job run the same function. Clock, randomnes
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -21,11 +22,14 @@ from pipelines.delivery.retry import Decision, decide
 from pipelines.delivery.signing import signature_headers
 from pipelines.errors import MurmurError
 from pipelines.storage.control.cipher import Cipher
+from pipelines.storage.control.engine import ControlError
 
 MAX_IN_FLIGHT = 128
 #: Longer than any attempt with its commit may take, so that only a worker that died or hung loses a lease.
 LEASE_SECONDS = 60
 IDLE_SECONDS = 0.2
+PATIENCE_SECONDS = 1.0
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ async def _work(
         while True:
             await asyncio.to_thread(refill)
             if not stopped():
-                claims = await asyncio.to_thread(_take, worker, MAX_IN_FLIGHT - len(running), due_by, only)
+                claims = await _taken(worker, MAX_IN_FLIGHT - len(running), due_by, only)
                 running |= {asyncio.create_task(_attempt(worker, sender, item)) for item in claims}
             if not running:
                 if due_by is not None or stopped():
@@ -89,8 +93,31 @@ async def _work(
                 running, timeout=IDLE_SECONDS if due_by is None else None, return_when=asyncio.FIRST_COMPLETED
             )
             if done:
-                for outcome in await asyncio.to_thread(settle, worker.engine, [task.result() for task in done]):
+                for outcome in await _settled(worker, [task.result() for task in done]):
                     counts[outcome] = counts.get(outcome, 0) + 1
+
+
+async def _taken(worker: Worker, limit: int, due_by: int | None, only: Collection[str] | None) -> list[Claim]:
+    try:
+        return await asyncio.to_thread(_take, worker, limit, due_by, only)
+    except ControlError as error:
+        if due_by is not None:
+            raise
+        # A resident worker outlives a database that is locked or away for a while.
+        LOG.warning("%s", error)
+        await asyncio.sleep(PATIENCE_SECONDS)
+        return []
+
+
+async def _settled(worker: Worker, made: list[Attempt]) -> list[Outcome]:
+    """Settle attempts; what was sent is worth waiting for the database, until the leases have surely ended."""
+    for _ in range(worker.lease_seconds):
+        try:
+            return await asyncio.to_thread(settle, worker.engine, made)
+        except ControlError as error:
+            LOG.warning("%s", error)
+            await asyncio.sleep(PATIENCE_SECONDS)
+    return []
 
 
 def _take(worker: Worker, limit: int, due_by: int | None, only: Collection[str] | None) -> list[Claim]:

@@ -84,6 +84,15 @@ def test_too_old_for_the_cohort_is_withheld() -> None:
     assert outcome == {"high_value_cart_abandoner": "too_old", "lapsed_shopper": None}
 
 
+def test_what_a_changed_definition_caused_is_withheld() -> None:
+    frame = transitions(transition(1, caused_by="definition"), transition(2))
+    log = told_after([frame, transitions()], announce=True)
+    first = log.filter(pl.col("supersedes").is_null()).sort("transition_id")
+    assert first.select("emission", "withheld_because").rows() == [("withheld", "definition"), ("sent", None)]
+    retracted = log.filter(pl.col("supersedes").is_not_null()).sort("transition_id")
+    assert retracted["emission"].to_list() == ["withheld", "sent"]
+
+
 def test_two_versions_of_a_definition_tell_a_transition_once() -> None:
     frame = transitions(transition(1), transition(1, definition_version="2"))
     assert told_after([frame]).height == 1

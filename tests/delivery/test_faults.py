@@ -7,19 +7,24 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
+from sqlalchemy.dialects import postgresql
 
-from pipelines.config import Workspace
-from pipelines.delivery.claims import Attempt, Claim, Want, claim, settle
-from pipelines.delivery.deliver import Control, deliver
+from pipelines.config import Tenant, Workspace
+from pipelines.delivery import worker as worker_module
+from pipelines.delivery.claims import Attempt, Claim, Outcome, Want, _waiting, claim, settle
+from pipelines.delivery.deliver import Control, _Refill, deliver
 from pipelines.delivery.instants import SECOND, micros
 from pipelines.delivery.retry import Decision
 from pipelines.delivery.worker import LEASE_SECONDS, drain
+from pipelines.errors import UsageError
+from pipelines.storage.control.engine import ControlError
 from pipelines.storage.control.tables import attempts, deliveries
 from tests.delivery.receivers import (
     SECRET,
@@ -161,3 +166,49 @@ def test_no_secret_in_logs_ledger_or_database(
     control.engine.dispose()
     for file in Path(workspace.home).glob("control*"):
         assert encoded.encode() not in file.read_bytes(), file.name
+
+
+def test_an_attempt_is_settled_although_the_database_was_away(
+    control: Control, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[int] = []
+
+    def flaky(engine: Engine, made: Sequence[Attempt]) -> list[Outcome]:
+        tries.append(len(made))
+        if len(tries) == 1:
+            raise ControlError("control data: database is locked")
+        return settle(engine, made)
+
+    monkeypatch.setattr(worker_module, "settle", flaky)
+    monkeypatch.setattr(worker_module, "PATIENCE_SECONDS", 0.01)
+    with receiver() as box:
+        add_endpoint(control, box.url)
+        fill(control, clock, 1)
+        assert drain(make_worker(control, clock)) == {"delivered": 1}
+    assert tries == [1, 1]
+    assert len(box.received) == 1
+    assert "database is locked" in caplog.text
+
+
+def test_claims_skip_rows_that_others_hold_on_postgresql() -> None:
+    text = str(_waiting(None).limit(5).compile(dialect=postgresql.dialect()))
+    assert text.rstrip().endswith("FOR UPDATE OF deliveries SKIP LOCKED")
+
+
+def test_a_wrong_file_does_not_stop_a_resident_worker(
+    workspace: Workspace, tenant: Tenant, control: Control, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with receiver() as box:
+        add_endpoint(control, box.url)
+        refill = _Refill(control, [tenant], {}, clock)
+        refill.now()
+        folder = tenant.folder / "destinations"
+        folder.mkdir()
+        (folder / "wrong.yaml").write_text("kind: webhook\n")
+        refill._last = 0.0
+        refill.when_due()
+        assert "wrong.yaml: url" in caplog.text
+        fill(control, clock, 1)
+        assert drain(make_worker(control, clock)) == {"delivered": 1}
+    with pytest.raises(UsageError):
+        deliver(workspace, once=True, clock=clock, environment={})

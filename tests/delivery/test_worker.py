@@ -236,7 +236,7 @@ def test_retries_and_first_attempts_share_the_places_of_an_endpoint(control: Con
     add_endpoint(control, "http://127.0.0.1:9/")
     fill(control, clock, 40)
     with writing(control.engine) as connection:
-        connection.execute(update(deliveries).values(attempts=1))
+        connection.execute(update(deliveries).values(attempts=1, retrying=True))
     fill(control, clock, 40, start=40)
     now = micros(clock())
 

@@ -68,6 +68,7 @@ deliveries = Table(
     Column("purpose", String(16), nullable=False),  # event, or test: tried once
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),  # since the delivery was created or replayed
+    Column("retrying", Boolean, nullable=False),  # attempts > 0; in the index, so that neither kind hides the other
     Column("first_attempt_at", BigInteger),
     Column("next_attempt_at", BigInteger, nullable=False),
     Column("lease_until", BigInteger),
@@ -76,7 +77,7 @@ deliveries = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
     UniqueConstraint("endpoint_id", "event_id"),
-    Index(None, "endpoint_id", "state", "next_attempt_at"),
+    Index(None, "endpoint_id", "state", "retrying", "next_attempt_at"),
     Index(None, "state", "next_attempt_at"),
 )
 

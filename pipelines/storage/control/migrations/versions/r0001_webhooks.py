@@ -80,6 +80,7 @@ def _deliveries() -> None:
         sa.Column("purpose", sa.String(16), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("retrying", sa.Boolean, nullable=False),
         sa.Column("first_attempt_at", sa.BigInteger),
         sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
         sa.Column("lease_until", sa.BigInteger),
@@ -89,8 +90,8 @@ def _deliveries() -> None:
         sa.Column("finished_at", sa.BigInteger),
         sa.UniqueConstraint("endpoint_id", "event_id", name="uq_deliveries_endpoint_id_event_id"),
     )
-    columns = ["endpoint_id", "state", "next_attempt_at"]
-    op.create_index("ix_deliveries_endpoint_id_state_next_attempt_at", "deliveries", columns)
+    columns = ["endpoint_id", "state", "retrying", "next_attempt_at"]
+    op.create_index("ix_deliveries_endpoint_id_state_retrying_next_attempt_at", "deliveries", columns)
     op.create_index("ix_deliveries_state_next_attempt_at", "deliveries", ["state", "next_attempt_at"])
 
 
