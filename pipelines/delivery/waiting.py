@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, or_, select
 
 from pipelines.config import Workspace
 from pipelines.delivery.instants import micros
 from pipelines.storage.control import open_control, reading
-from pipelines.storage.control.tables import deliveries, outbox_partitions
+from pipelines.storage.control.tables import deliveries, endpoints, outbox_partitions
 
 
 def waiting(workspace: Workspace, tenant_id: str, now: datetime) -> list[str]:
@@ -25,14 +25,24 @@ def waiting(workspace: Workspace, tenant_id: str, now: datetime) -> list[str]:
             taken = {
                 day: file for day, file in connection.execute(partitions.where(outbox_partitions.c.tenant == tenant_id))
             }
-            due = connection.execute(
-                select(deliveries.c.delivery_id, deliveries.c.attempts).where(
-                    deliveries.c.tenant == tenant_id,
-                    deliveries.c.state == "pending",
-                    deliveries.c.next_attempt_at <= micros(now),
-                )
-            ).all()
+            due = connection.execute(_due(tenant_id, micros(now))).all()
     finally:
         engine.dispose()
     changed = [f"{day}={name}" for day, name in files.items() if taken.get(day) != name]
-    return sorted([*changed, *[f"{delivery}#{attempts}" for delivery, attempts in due]])
+    return sorted([*changed, *[f"{delivery}#{attempts}#{lease or ''}" for delivery, attempts, lease in due]])
+
+
+def _due(tenant_id: str, now: int) -> Select[str, int, str | None]:
+    """Deliveries that a run could claim now: due, or left behind by a worker that died."""
+    pending = (deliveries.c.state == "pending") & (deliveries.c.next_attempt_at <= now)
+    left = (deliveries.c.state == "delivering") & (deliveries.c.lease_until <= now)
+    return (
+        select(deliveries.c.delivery_id, deliveries.c.attempts, deliveries.c.lease_token)
+        .join(endpoints, endpoints.c.endpoint_id == deliveries.c.endpoint_id)
+        .where(
+            deliveries.c.tenant == tenant_id,
+            or_(pending, left),
+            endpoints.c.state == "active",
+            or_(endpoints.c.paused_until.is_(None), endpoints.c.paused_until <= now),
+        )
+    )
