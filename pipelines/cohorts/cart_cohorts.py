@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.cohorts.cart_state import CartState
 from pipelines.cohorts.cart_timeline import Timeline
 from pipelines.cohorts.catalogue import CartRules
 from pipelines.cohorts.latches import pieces
@@ -27,9 +26,9 @@ class CartPieces:
     quiet: pl.DataFrame
 
 
-def latch(found: Spells, line: Timeline, state: CartState, column: str) -> pl.DataFrame:
+def latch(found: Spells, line: Timeline, column: str) -> pl.DataFrame:
     """Spells that are abandoned, with a latch of the day before: ``spell``, ``was_on``, ``exit_at``, ``exit_cause``."""
-    held = state.carts.filter(column).select("flockr_vid", "cart_key").join(line.carts, on=["flockr_vid", "cart_key"])
+    held = line.held.filter(column)
     first = found.rows.filter("carried").join(held.select("cart"), on="cart", how="semi").select("spell")
     rows = found.spells.filter(pl.col("abandoned_at").is_not_null())
     return rows.join(first.with_columns(pl.lit(True).alias("was_on")), on="spell", how="left").with_columns(
@@ -46,9 +45,9 @@ def abandoned(found: Spells) -> pl.DataFrame:
     return pieces(points, rows.with_columns(pl.col("was_abandoned").alias("was_on")))
 
 
-def valuable(found: Spells, line: Timeline, state: CartState, rules: CartRules, bound: int, start: int) -> pl.DataFrame:
+def valuable(found: Spells, line: Timeline, rules: CartRules, bound: int, start: int) -> pl.DataFrame:
     """Pieces of the cohort with a value bound: compared when the cart is abandoned, changes, or the day begins."""
-    latched = latch(found, line, state, "valuable")
+    latched = latch(found, line, "valuable")
     rows = found.rows.join(latched.select("spell", "abandoned_at", "was_abandoned"), on="spell")
     seen = rows.filter((pl.col("until") > pl.col("abandoned_at")) & (pl.col("until") > start))
     at = pl.max_horizontal("at", "abandoned_at", start)
@@ -66,11 +65,9 @@ def valuable(found: Spells, line: Timeline, state: CartState, rules: CartRules, 
     return pieces(points, latched)
 
 
-def scarce(
-    found: Spells, line: Timeline, state: CartState, rules: CartRules, presence: pl.DataFrame, start: int, end: int
-) -> CartPieces:
+def scarce(found: Spells, line: Timeline, rules: CartRules, presence: pl.DataFrame, start: int, end: int) -> CartPieces:
     """Pieces of the cohort with a scarce product: set at each silence, cleared after a quiet time."""
-    latched = latch(found, line, state, "scarce")
+    latched = latch(found, line, "scarce")
     moments = found.rows.filter(pl.col("silent_at").is_not_null()).join(
         latched.filter(pl.col("exit_at") > 0).select("spell", "exit_at"), on="spell"
     )
@@ -80,9 +77,10 @@ def scarce(
     moments = _contents_at(found, moments)
     entries = scarce_at(presence, moments).select("spell", "at").unique()
     candidates = pl.concat([entries.select("spell"), latched.filter("was_on").select("spell")]).unique()
-    keys = found.spells.select("spell", "cart").join(line.carts, on="cart")
-    carried = state.carts.filter(pl.col("scarce") & pl.col("quiet_since").is_not_null())
-    since = carried.join(keys, on=["flockr_vid", "cart_key"]).join(latched.filter("was_on"), on="spell", how="semi")
+    carried = line.held.filter(pl.col("scarce") & pl.col("quiet_since").is_not_null())
+    since = carried.join(found.spells.select("spell", "cart"), on="cart").join(
+        latched.filter("was_on"), on="spell", how="semi"
+    )
     own = presence.join(candidates, on="spell", how="semi")
     exits, quiet = quiet_points(own, since.select("spell", pl.col("quiet_since").alias("at")), rules.quiet, start)
     exits = exits.filter(pl.col("at") < end)
@@ -116,7 +114,6 @@ def _contents_at(found: Spells, moments: pl.DataFrame) -> pl.DataFrame:
 def cart_pieces(
     found: Spells,
     line: Timeline,
-    state: CartState,
     rules: CartRules,
     presence: pl.DataFrame,
     bound: int,
@@ -127,9 +124,9 @@ def cart_pieces(
     parts = {rules.abandoned: abandoned(found)}
     quiet = pl.DataFrame(schema={"spell": pl.Int64, "quiet_since": pl.Int64})
     if rules.valuable:
-        parts[rules.valuable] = valuable(found, line, state, rules, bound, start)
+        parts[rules.valuable] = valuable(found, line, rules, bound, start)
     if rules.scarce:
-        result = scarce(found, line, state, rules, presence, start, end)
+        result = scarce(found, line, rules, presence, start, end)
         parts[rules.scarce], quiet = result.pieces, result.quiet
     rows = [part.select(pl.lit(key).alias("cohort_id"), pl.all()) for key, part in parts.items()]
     return CartPieces(pl.concat(rows), quiet)

@@ -25,8 +25,8 @@ class Facts:
     """Facts of a day with instants as Int64 microseconds ``at``.
 
     Attributes:
-        steps: ``cart_activity``: flockr_vid, cart_key, at, event_id, line, step, product_id, quantity, unit_price_minor,
-            currency.
+        steps: ``cart_activity``: flockr_vid, cart_key, at, event_id, line, step, product_id, quantity,
+            unit_price_minor, currency.
         orders: ``visitor_orders``: flockr_vid, at.
         crossings: of the scarcity signal, not suppressed: product_id, to_state, at.
     """
@@ -57,18 +57,20 @@ def one_day(state: CartState, facts: Facts, rules: CartRules, day: Day, currency
     """
     start, end = micros(day.start), micros(day.end)
     line = cart_timeline.timeline(state, facts.steps, facts.orders, rules.ttl, currency)
-    found = spells(line, state, rules, start, end)
+    found = spells(line, rules, start, end)
     spans = scarce_products.scarce_spans(state.scarce, facts.crossings, rules.states)
+    # What begins at the very end is seen from the next day on.
+    spans = spans.filter(pl.col("scarce_from") < end)
     presence = scarce_products.scarce_presence(line, found, spans)
     bound = state.bound(rules, day.date) if rules.valuable else 0
-    parts = cart_pieces(found, line, state, rules, presence, bound, start, end)
+    parts = cart_pieces(found, line, rules, presence, bound, start, end)
     owned = parts.pieces.join(found.spells.select("spell", "cart", "last_at"), on="spell").join(line.carts, on="cart")
     owned = owned.rename({"flockr_vid": "subject"})
     merged = latches.union(owned.drop("spell", "cart", "last_at"))
     merged = _since(merged, state)
     moved = _transitions(merged)
     moments = pl.concat([moved.select("cohort_id", "subject", "at"), _now(merged, end)])
-    context = _context(moments, owned, found, line, state, presence)
+    context = _context(moments, owned, found, line, presence)
     transitions = moved.join(context, on=["cohort_id", "subject", "at"], how="left")
     members = _members(merged, context, owned, parts, rules, end)
     _advance(state, line, found, parts, merged, facts, rules, day, currency)
@@ -111,7 +113,6 @@ def _context(
     owned: pl.DataFrame,
     found: Spells,
     line: Timeline,
-    state: CartState,
     presence: pl.DataFrame,
 ) -> pl.DataFrame:
     """Context at each moment, from the cart in the cohort whose last activity is the newest; ties by cart key."""
@@ -126,7 +127,7 @@ def _context(
     )
     chosen = seen.sort([*key, "seen_at", "cart"], descending=[False, False, False, True, False])
     chosen = chosen.unique(key, keep="first", maintain_order=True)
-    held = contents(line, state, chosen.select("cart", "epoch", pl.col("seen_at").alias("at"), "carried"))
+    held = contents(line, chosen.select("cart", "epoch", pl.col("seen_at").alias("at"), "carried"))
     held = held.select("epoch", pl.col("at").alias("seen_at"), *CONTENTS)
     low = scarce_products.scarce_at(presence, chosen.select("spell", "seen_at", "at").unique())
     low = (
@@ -187,7 +188,7 @@ def _advance(
     last = line.instants.unique("cart", keep="last", maintain_order=True)
     kept = last.filter(pl.col("order_at").is_null() & (pl.col("at") + rules.ttl >= end))
     open_rows = kept.filter(pl.col("open_items") > 0).select("cart", "epoch", "at", "carried")
-    held = contents(line, state, open_rows).select("epoch", *CONTENTS)
+    held = contents(line, open_rows).select("epoch", *CONTENTS)
     spell = found.rows.select("epoch", "at", "spell").join(
         found.spells.filter(pl.col("exit_at") == INF).select("spell", "abandoned_at"), on="spell"
     )

@@ -85,7 +85,8 @@ class CartState:
 
 def load(chain: Chain, day: date, rules: CartRules) -> CartState:
     """State at the end of a day for which ``usable`` holds."""
-    state = CartState(*[chain.load(day, part) for part in PARTS])
+    carts, items, members, scarce = (chain.load(day, part) for part in PARTS)
+    state = CartState(carts, items, members, scarce)
     state.values = {each: chain.load(each, "values") for each in _window(chain, day, rules)}
     return state
 

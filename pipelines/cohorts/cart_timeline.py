@@ -21,14 +21,18 @@ class Timeline:
 
     Attributes:
         carts: ``cart`` (Int64), ``flockr_vid``, ``cart_key``, sorted by the last two.
-        instants: ``cart``, ``epoch``, ``at``, ``carried``, ``open_items``, ``value``, ``order_at`` (of the epoch), sorted by
-            ``epoch`` and ``at``; one row per instant of activity, and one for what was carried from the day before.
-        items: path of the products of carts that were touched: ``epoch``, ``at``, ``product_id``, ``quantity``, ``price``,
-            ``currency``, ``line_value``, ``carried``; the state after the instant, sorted by epoch, product, instant.
+        held: the carried carts with ``cart``.
+        instants: ``cart``, ``epoch``, ``at``, ``carried``, ``open_items``, ``value``, ``order_at`` (of the epoch),
+            sorted by ``epoch`` and ``at``; one row per instant of activity, and one for what was carried from the day
+            before.
+        items: path of the products of carts that were touched: ``epoch``, ``at``, ``product_id``, ``quantity``,
+            ``price``, ``currency``, ``line_value``, ``carried``; the state after the instant, sorted by epoch,
+            product, instant.
         untouched: carried items of all other carts, with ``epoch``, ``at`` and the same columns.
     """
 
     carts: pl.DataFrame
+    held: pl.DataFrame
     instants: pl.DataFrame
     items: pl.DataFrame
     untouched: pl.DataFrame
@@ -39,8 +43,8 @@ def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: i
 
     Args:
         state: at the end of the day before.
-        steps: ``cart_activity`` of the day with ``at`` Int64: flockr_vid, cart_key, at, event_id, line, step, product_id,
-            quantity, unit_price_minor, currency.
+        steps: ``cart_activity`` of the day with ``at`` Int64: flockr_vid, cart_key, at, event_id, line, step,
+            product_id, quantity, unit_price_minor, currency.
         orders: ``visitor_orders`` of the day: flockr_vid, at.
         ttl: microseconds of silence that end a cart.
         currency: the currency that ``value`` counts.
@@ -49,7 +53,8 @@ def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: i
     key = ["flockr_vid", "cart_key"]
     carts = pl.concat([state.carts.select(key), acts.select(key)]).unique().sort(key).with_row_index("cart")
     carts = carts.with_columns(pl.col("cart").cast(pl.Int64))
-    carried = state.carts.join(carts, on=key).select("cart", pl.col("last_at").alias("at"), "open_items", "value")
+    known = state.carts.join(carts, on=key)
+    carried = known.select("cart", pl.col("last_at").alias("at"), "open_items", "value")
     acts = acts.join(carts, on=key).drop(key)
     closes = pl.concat(
         [
@@ -68,7 +73,9 @@ def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: i
     untouched = held.join(touched, on="cart", how="anti").with_columns(
         line_value().alias("line_value"), pl.lit(True).alias("carried")
     )
-    return Timeline(carts, _totals(instants, items), items, untouched.select(items.drop("counts", "change").columns))
+    return Timeline(
+        carts, known, _totals(instants, items), items, untouched.select(items.drop("counts", "change").columns)
+    )
 
 
 def _epochs(carried: pl.DataFrame, acts: pl.DataFrame, closes: pl.DataFrame, ttl: int) -> pl.DataFrame:
@@ -108,16 +115,19 @@ def _paths(held: pl.DataFrame, acts: pl.DataFrame, currency: str) -> pl.DataFram
     rows = pl.concat([start.select(columns), moved.select(columns)]).sort(
         "epoch", "product_id", "at", "event_id", "line"
     )
-    fresh = pl.struct("epoch", "product_id").rle_id().cast(pl.Int64).alias("item")
-    rows = rows.with_columns(fresh)
-    total = pl.col("change").cum_sum().over("item")
-    rows = rows.with_columns(total.alias("total"), pl.col("price", "currency").forward_fill().over("item"))
-    floor = pl.min_horizontal(pl.col("total").cum_min().over("item"), pl.lit(0))
-    rows = rows.with_columns((pl.col("total") - floor).alias("quantity"))
+    changed = (pl.col("epoch") != pl.col("epoch").shift(1)) | (pl.col("product_id") != pl.col("product_id").shift(1))
+    fresh = changed.fill_null(True)
+    rows = rows.with_columns(fresh.alias("fresh"), fresh.cast(pl.Int64).cum_sum().alias("item"))
+    rows = rows.with_columns(running("change").alias("total"), kept("price", -1), kept("currency", ""))
+    # Only what was removed more often than added ever touches the floor.
+    low = rows.filter(pl.col("total") < 0).select("item").unique()
+    below = rows.select("item", "total").with_row_index("place").join(low, on="item", how="semi", maintain_order="left")
+    below = below.select("place", pl.min_horizontal(pl.col("total").cum_min().over("item"), pl.lit(0)).alias("floor"))
+    rows = rows.with_row_index("place").join(below, on="place", how="left", maintain_order="left")
+    rows = rows.with_columns((pl.col("total") - pl.col("floor").fill_null(0)).alias("quantity"))
     rows = rows.with_columns(line_value().alias("line_value"))
     counted = pl.when(pl.col("currency") == currency).then("line_value").otherwise(0)
-    same = pl.col("item") == pl.col("item").shift(1)
-    before = pl.when(same.fill_null(False))
+    before = pl.when(~pl.col("fresh"))
     rows = rows.with_columns(counted.alias("counted"), (pl.col("quantity") > 0).cast(pl.Int64).alias("open"))
     rows = rows.with_columns(
         (pl.col("counted") - before.then(pl.col("counted").shift(1)).otherwise(0)).alias("change"),
@@ -126,6 +136,20 @@ def _paths(held: pl.DataFrame, acts: pl.DataFrame, currency: str) -> pl.DataFram
     return rows.select(
         "epoch", "at", "product_id", "quantity", "price", "currency", "line_value", "carried", "change", "counts"
     )
+
+
+def running(column: str) -> pl.Expr:
+    """Cumulative sum within sorted groups whose first rows are marked by ``fresh``; far cheaper than a window."""
+    total = pl.col(column).cum_sum()
+    base = pl.when("fresh").then(total - pl.col(column)).forward_fill()
+    return (total - base).alias(column)
+
+
+def kept(column: str, nothing: int | str) -> pl.Expr:
+    """Forward fill within sorted groups whose first rows are marked by ``fresh``."""
+    marked = pl.when(pl.col("fresh") & pl.col(column).is_null()).then(pl.lit(nothing)).otherwise(pl.col(column))
+    filled = marked.forward_fill()
+    return pl.when(filled != nothing).then(filled).alias(column)
 
 
 def line_value() -> pl.Expr:
@@ -141,6 +165,8 @@ def _totals(instants: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
         (pl.col("value").fill_null(0) + pl.col("change").fill_null(0)).alias("value"),
         (pl.col("open_items").fill_null(0) + pl.col("counts").fill_null(0)).alias("open_items"),
     )
-    return rows.with_columns(pl.col("value", "open_items").cum_sum().over("epoch")).select(
+    fresh = pl.col("epoch").ne_missing(pl.col("epoch").shift(1))
+    rows = rows.with_columns(fresh.alias("fresh"))
+    return rows.with_columns(running("value"), running("open_items")).select(
         "cart", "epoch", "at", "carried", "open_items", "value", "order_at"
     )

@@ -6,18 +6,16 @@ import json
 
 import polars as pl
 
-from pipelines.cohorts.cart_state import CartState
 from pipelines.cohorts.cart_timeline import Timeline
 
 CONTENTS = ("total", "currency", "product_ids")
 
 
-def contents(line: Timeline, state: CartState, wanted: pl.DataFrame) -> pl.DataFrame:
+def contents(line: Timeline, wanted: pl.DataFrame) -> pl.DataFrame:
     """Contents after given instants.
 
     Args:
-        line: the day's timeline.
-        state: at the end of the day before; what was carried is not computed again.
+        line: the day's timeline; what was carried is not computed again.
         wanted: ``cart``, ``epoch``, ``at``, ``carried`` of open instants.
 
     Returns:
@@ -25,8 +23,7 @@ def contents(line: Timeline, state: CartState, wanted: pl.DataFrame) -> pl.DataF
         ``product_ids``.
     """
     rows = wanted.unique(["epoch", "at"])
-    held = state.carts.select("flockr_vid", "cart_key", *CONTENTS).join(line.carts, on=["flockr_vid", "cart_key"])
-    old = rows.filter("carried").join(held.select("cart", *CONTENTS), on="cart", how="left")
+    old = rows.filter("carried").join(line.held.select("cart", *CONTENTS), on="cart", how="left")
     fresh = rows.filter(~pl.col("carried"))
     path = line.items.select(
         "epoch", "product_id", "quantity", "line_value", "currency", pl.col("at").alias("changed_at")

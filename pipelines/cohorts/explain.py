@@ -1,4 +1,4 @@
-"""Why a subject is in a cohort at the end of a day, with the events or orders that show it; or what is missing first."""
+"""Why a subject is in a cohort at the end of a day, with the evidence; or what is missing first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def explain(tenant: Tenant, cohort: Cohort, subject: str, day: Day) -> dict[str,
 
     Returns:
         ``cohort_id``, ``subject``, ``as_of``, ``rule`` in words, ``definition_version``, ``is_member``, ``entered_at``,
-        ``expires_at``, ``missing`` (for a non-member, the first thing), ``evidence``: rows with ``kind``, ``id`` and ``at``.
+        ``expires_at``, ``missing`` (for a non-member the first thing), ``evidence``: rows with ``kind``, ``id`` and
+        ``at``.
     """
     rows = tenant.lake.scan("cohort_membership", [day.date]).filter(
         (pl.col("cohort_id") == cohort.id)
@@ -106,7 +107,7 @@ def _in_parent(tenant: Tenant, cohort_id: str, subject: str, day: date) -> bool:
     rows = tenant.lake.scan("cohort_membership", [day]).filter(
         (pl.col("cohort_id") == cohort_id) & (pl.col("subject") == subject) & pl.col("is_member")
     )
-    return rows.select(pl.len()).collect().item() > 0
+    return not rows.head(1).collect().is_empty()
 
 
 def _exit_cause(tenant: Tenant, cohort: Cohort, subject: str, day: date) -> str:

@@ -22,8 +22,8 @@ def pieces(points: pl.DataFrame, spells: pl.DataFrame) -> pl.DataFrame:
         spells: ``spell``, ``was_on``, ``exit_at``, ``exit_cause``.
 
     Returns:
-        ``spell``, ``start`` (``BEFORE`` when it began before the day), ``end`` (``INF`` when it goes on), ``start_cause``,
-        ``end_cause``, sorted by spell and start; nothing of no length.
+        ``spell``, ``start`` (``BEFORE`` when it began before the day), ``end`` (``INF`` when it goes on),
+        ``start_cause``, ``end_cause``, sorted by spell and start; nothing of no length.
     """
     carried = spells.filter("was_on").select(
         "spell", pl.lit(BEFORE).alias("at"), pl.lit(True).alias("on"), pl.lit(None, dtype=pl.String).alias("cause")
@@ -56,20 +56,19 @@ def union(found: pl.DataFrame) -> pl.DataFrame:
         found: ``cohort_id``, ``subject``, ``cart_key``, ``start``, ``end``, ``start_cause``, ``end_cause``.
 
     Returns:
-        ``cohort_id``, ``subject``, ``start``, ``end``, ``start_cause``, ``end_cause``, sorted by the first three. A cause is
-        that of the piece that begins first or ends last, ties by cart key.
+        ``cohort_id``, ``subject``, ``start``, ``end``, ``start_cause``, ``end_cause``, sorted by the first three. A
+        cause is that of the piece that begins first or ends last, ties by cart key.
     """
     if found.is_empty():
         return found.drop("cart_key")
-    rows = found.sort("cohort_id", "subject", "start", "cart_key").with_columns(
-        pl.struct("cohort_id", "subject").rle_id().alias("group")
-    )
-    reach = pl.col("end").cum_max().over("group")
-    rows = rows.with_columns(reach.shift(1).alias("reach"), pl.col("group").shift(1).alias("before"))
-    fresh = pl.col("group").ne_missing(pl.col("before")) | (pl.col("start") > pl.col("reach"))
-    rows = rows.with_columns(fresh.cast(pl.Int64).cum_sum().alias("run"))
-    single = rows.filter(pl.len().over("run") == 1)
-    many = rows.filter(pl.len().over("run") > 1)
+    changed = (pl.col("cohort_id") != pl.col("cohort_id").shift(1)) | (pl.col("subject") != pl.col("subject").shift(1))
+    rows = found.sort("cohort_id", "subject", "start", "cart_key").with_columns(changed.fill_null(True).alias("fresh"))
+    alone = pl.col("fresh") & pl.col("fresh").shift(-1, fill_value=True)
+    single = rows.filter(alone)
+    many = rows.filter(~alone).with_columns(pl.col("fresh").cast(pl.Int64).cum_sum().alias("group"))
+    reach = pl.col("end").cum_max().over("group").shift(1)
+    apart = pl.col("fresh") | (pl.col("start") > reach)
+    many = many.with_columns(apart.cast(pl.Int64).cum_sum().alias("run"))
     merged = (
         many.sort("run", "end", "cart_key", descending=[False, True, False])
         .group_by("run", maintain_order=True)

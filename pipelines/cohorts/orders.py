@@ -1,7 +1,7 @@
 """Orders of customers as spans in which they count, and the order cohorts as intervals over all time.
 
-Everything here is a function of the orders alone: what is true at x depends on orders and returns not after x, so days need
-no state. An order counts in ``(at, returned_at]``: until the instant at which all of it has come back.
+Everything here is a function of the orders alone: what is true at x depends on orders and returns not after x, so
+days need no state. An order counts in ``(at, returned_at]``: until the instant at which all of it has come back.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def counted_orders(rows: pl.DataFrame) -> pl.DataFrame:
         rows: ``customer_orders`` (``COLUMNS``) with ``at`` Int64 microseconds instead of ``occurred_at``.
 
     Returns:
-        ``subject``, ``order_id``, ``at``, ``returned_at`` (``INF`` when it counts for ever), sorted by the first three of
-        subject, at, order_id.
+        ``subject``, ``order_id``, ``at``, ``returned_at`` (``INF`` when it counts for ever), sorted by the first
+        three of subject, at, order_id.
     """
     sales = rows.filter((pl.col("kind") == "sale") & pl.col("customer_id").is_not_null())
     back = rows.filter(pl.col("kind") == "return").select("sale_id", pl.col("at").alias("back_at"), "order_id", "units")

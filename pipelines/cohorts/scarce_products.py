@@ -1,7 +1,7 @@
 """When a cart holds a scarce product: presence of products in carts against the spans in which they are scarce.
 
-A product is scarce at t when the newest crossing before t says so: spans are ``(from, to]``. A product is present from the
-instant that put it in until the one that took it out: ``[from, to)``.
+A product is scarce at t when the newest crossing before t says so: spans are ``(from, to]``. A product is present
+from the instant that put it in until the one that took it out: ``[from, to)``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def scarce_presence(line: Timeline, spells: Spells, spans: pl.DataFrame) -> pl.D
     """Products of open carts while they may be scarce.
 
     Returns:
-        ``spell``, ``product_id``, ``state``, ``present_from``, ``present_to``, ``scarce_from``, ``scarce_to``; only pairs
-        that have an instant in common.
+        ``spell``, ``product_id``, ``state``, ``present_from``, ``present_to``, ``scarce_from``, ``scarce_to``; only
+        pairs that have an instant in common.
     """
     scarce = spans.select("product_id").unique()
     touched = line.items.select("epoch", "at", "product_id", "quantity").join(scarce, on="product_id", how="semi")
@@ -89,8 +89,8 @@ def quiet_points(
         start: first instant of the day; what was scarce before it is known to be so from here on.
 
     Returns:
-        Clear points (``spell``, ``at``), one per silence that was long enough; and ``spell``, ``quiet_since`` at the end of
-        the day, null while something is scarce.
+        Clear points (``spell``, ``at``), one per silence that was long enough; and ``spell``, ``quiet_since`` at the
+        end of the day, null while something is scarce.
     """
     met = presence.select(
         "spell",

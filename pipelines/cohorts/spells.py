@@ -1,7 +1,7 @@
 """Spells of an open cart, and the part of each in which it is abandoned.
 
-A spell is a run of instants in one epoch after which the cart holds something. It is abandoned from the first silence on,
-and ends with an order, when the cart is emptied, or when the ttl has passed since its last activity.
+A spell is a run of instants in one epoch after which the cart holds something. It is abandoned from the first silence
+on, and ends with an order, when the cart is emptied, or when the ttl has passed since its last activity.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.cohorts.cart_state import INF, CartState
+from pipelines.cohorts.cart_state import INF
 from pipelines.cohorts.cart_timeline import Timeline
 from pipelines.cohorts.catalogue import CartRules
 
@@ -20,8 +20,9 @@ class Spells:
     """Spells of a day.
 
     Attributes:
-        rows: open instants: ``spell``, ``cart``, ``epoch``, ``at``, ``carried``, ``value``, ``until`` (next instant of the
-            cart, or ``INF``), ``silent_at`` (instant of abandonment within the day, or null), sorted by spell and instant.
+        rows: open instants: ``spell``, ``cart``, ``epoch``, ``at``, ``carried``, ``value``, ``until`` (next instant
+            of the cart, or ``INF``), ``silent_at`` (instant of abandonment within the day, or null), sorted by spell
+            and instant.
         spells: ``spell``, ``cart``, ``abandoned_at`` (null when it is not), ``was_abandoned`` (before the day),
             ``exit_at`` (``INF`` when it goes on), ``exit_cause``.
     """
@@ -30,19 +31,17 @@ class Spells:
     spells: pl.DataFrame
 
 
-def spells(line: Timeline, state: CartState, rules: CartRules, start: int, end: int) -> Spells:
+def spells(line: Timeline, rules: CartRules, start: int, end: int) -> Spells:
     """Find the spells of a day and what ends them.
 
     Args:
         line: the day's timeline.
-        state: at the end of the day before, for the latches.
         rules: silence and ttl.
         start: first instant of the day, in microseconds.
         end: first instant after it.
     """
     rows = _open_rows(line, rules, start, end)
-    latched = state.carts.select("flockr_vid", "cart_key", "abandoned_at").drop_nulls()
-    latched = latched.join(line.carts, on=["flockr_vid", "cart_key"]).select("cart", "abandoned_at")
+    latched = line.held.select("cart", "abandoned_at").drop_nulls()
     before = rows.filter("carried").select("spell", "cart").join(latched, on="cart").select("spell", "abandoned_at")
     found = rows.group_by("spell").agg(
         pl.col("cart", "epoch", "order_at").first(),

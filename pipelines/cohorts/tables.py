@@ -1,4 +1,4 @@
-"""From the rows of a day to the published tables: ids, links between visitor and customer, sizes, and what must hold."""
+"""From the rows of a day to the published tables: ids, links between visitor and customer, sizes, what must hold."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def instant(name: str) -> pl.Expr:
 
 
 def linked(rows: pl.DataFrame, links: pl.DataFrame, before: pl.Expr) -> pl.DataFrame:
-    """Add ``flockr_vid`` and ``external_id``: the subject itself, and the other one by the newest link before an instant."""
+    """Add ``flockr_vid`` and ``external_id``: the subject, and the other by the newest link before an instant."""
     kind = rows["subject_type"].first() if rows.height else "visitor"
     own, other = ("flockr_vid", "customer_id") if kind == "visitor" else ("customer_id", "flockr_vid")
     newest = links.sort("linked_at", other).select(pl.col(own).alias("subject"), other, "linked_at")

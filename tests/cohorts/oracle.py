@@ -127,14 +127,17 @@ class Simulation:
                 self.later(cart.due)
             else:
                 cart.clear()
+        self.close(at)
+        for cart in self.carts.values():
+            self.evaluate(cart, at, silent=any(cart is each for each in due))
+        self.compare(at)
+
+    def close(self, at):
         closed = {visitor for when, visitor in self.orders if when == at}
         closed_carts = {(r[3], r[4]) for r in self.steps if r[0] == at and r[5] == "order"}
         for key, cart in self.carts.items():
             if cart.visitor in closed or key in closed_carts:
                 cart.reset()
-        for cart in self.carts.values():
-            self.evaluate(cart, at, silent=any(cart is each for each in due))
-        self.compare(at)
 
     def evaluate(self, cart, at, silent):
         if not cart.products:

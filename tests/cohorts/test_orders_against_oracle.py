@@ -1,0 +1,86 @@
+"""Order cohorts as intervals equal membership asked at every instant of interest, one customer at a time."""
+
+from __future__ import annotations
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.cohorts.catalogue import SHIPPED
+from pipelines.cohorts.orders import counted_orders, intervals
+from pipelines.cohorts.rules import Cohort
+from pipelines.config import load_yaml
+
+HORIZON = 60
+SCHEMA = {"order_id": pl.String, "kind": pl.String, "sale_id": pl.String, "customer_id": pl.String} | {
+    name: pl.Int64 for name in ("at", "units", "net_minor")
+}
+
+
+def definition(name):
+    return load_yaml(SHIPPED / f"{name}.yaml", Cohort)
+
+
+class Small:
+    """A definition whose durations are tiny numbers, so that instants collide."""
+
+    def __init__(self, cohort, values):
+        self.rule, self.values = cohort.rule, values
+
+    def param(self, name):
+        return self.values[name.removeprefix("$")]
+
+
+sales = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 40)), max_size=7)
+returns = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 50), st.sampled_from([1, 1, 2])), max_size=4)
+
+
+def rows_of(sold, back):
+    rows = [(f"o{n}", "sale", f"o{n}", who, at, 2 if n % 2 else 1, 10) for n, (who, at) in enumerate(sold)]
+    for n, (which, at, units) in enumerate(back):
+        if which < len(sold):
+            rows.append((f"r{n}", "return", f"o{which}", sold[which][0], at, -units, -5))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row").with_columns(pl.lit("GBP").alias("currency"))
+
+
+def valid(rows, who, as_of):
+    """Instants of the customer's orders that count just before ``as_of``: seen, and not wholly returned."""
+    found = []
+    for row in rows.filter((pl.col("kind") == "sale") & (pl.col("customer_id") == who)).to_dicts():
+        back = rows.filter((pl.col("kind") == "return") & (pl.col("sale_id") == row["order_id"]) & (pl.col("at") < as_of))
+        returned = -back["units"].sum()
+        if row["at"] < as_of and not (back.height and returned >= row["units"]):
+            found.append(row["at"])
+    return sorted(found)
+
+
+def frequent(instants, as_of):
+    return sum(1 for at in instants if as_of - 10 <= at) >= 2
+
+
+def absent(instants, as_of):
+    if not instants:
+        return False
+    gaps = sorted(b - a for a, b in zip(instants, instants[1:], strict=False))
+    middle = (gaps[(len(gaps) - 1) // 2] + gaps[len(gaps) // 2]) // 2 if gaps else 0
+    # Entered at last + wait, which is seen by every later as_of.
+    return as_of - instants[-1] > max(6, 2 * middle)
+
+
+@settings(max_examples=40)
+@given(sales, returns)
+def test_intervals_equal_membership_at_every_instant(sold, back):
+    rows = rows_of(sold, back)
+    orders = counted_orders(rows)
+    cases = {
+        "repeat_purchaser": ({"window": 10, "orders": 2}, frequent),
+        "lapsed_shopper": ({"floor": 6, "multiple": 2}, absent),
+    }
+    for name, (values, member) in cases.items():
+        found = intervals(Small(definition(name), values), orders, HORIZON)
+        for who in ("a", "b"):
+            spans = found.filter(pl.col("subject") == who).select("start", "end").rows()
+            assert all(one[1] < two[0] for one, two in zip(spans, spans[1:], strict=False)), "they would touch"
+            for as_of in range(HORIZON + 1):
+                inside = any(start < as_of <= end for start, end in spans)
+                assert inside == member(valid(rows, who, as_of), as_of), (name, who, as_of)
