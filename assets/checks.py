@@ -3,8 +3,6 @@
 Data is checked before it is published, inside the steps; a check that runs afterwards could not guard that.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.partitions import days_of_check

@@ -1,7 +1,5 @@
 """Tenant days as Dagster partitions, and the days that a run is about."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
@@ -18,9 +16,7 @@ PARTITION = "dagster/partition"
 
 
 def first_day(tenant: Tenant) -> date:
-    """First partition: as configured, else the first landed day, else a month ago."""
-    if tenant.config.first_day:
-        return tenant.config.first_day
+    """First partition: the first landed day, else a month ago."""
     landed = Freshness(tenant).available_days()
     return landed[0] if landed else datetime.now(tenant.zone).date() - timedelta(days=30)
 

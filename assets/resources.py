@@ -1,7 +1,5 @@
 """The one resource: where this installation lives. Secrets stay in the environment."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from pipelines.config import Tenant, Workspace

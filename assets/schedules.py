@@ -1,7 +1,5 @@
 """When a tenant's day is computed: in the tenant's zone, early enough for one failed attempt before the promise."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import dagster as dg

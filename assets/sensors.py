@@ -1,7 +1,5 @@
 """What starts work besides the clock. Sensors only read; what must happen once is decided by the tables."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import UTC, datetime, timedelta
 

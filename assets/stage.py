@@ -1,7 +1,5 @@
 """A step of the flow as Dagster assets: one op that materialises every table the step publishes."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import dagster as dg
@@ -48,7 +46,7 @@ def assets_of(step: Step, tenant: Tenant, partitions: dg.PartitionsDefinition) -
         backfill_policy=dg.BackfillPolicy.single_run() if step.partitioned else None,
         retry_policy=dg.RetryPolicy(max_retries=1, delay=5),
     )
-    def materialise(context: dg.AssetExecutionContext, murmuration: Murmuration) -> None:
+    def materialise(context: dg.AssetExecutionContext, murmuration: Murmuration):  # noqa: ANN202  Dagster reads it
         tenant = murmuration.tenant(tenant_id)
         days = days_of(context) if step.partitioned else []
         commits = flow.execute(step, tenant, days)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -57,7 +56,6 @@ class TenantConfig(Strict):
     timezone: str
     currency: str = Field(default="GBP", pattern=r"^[A-Z]{3}$")
     exports: ExportTargets = ExportTargets()
-    first_day: date | None = Field(default=None, description="first partition; the first landed day where not given")
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
     public_host: str = "murmuration.example"
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by cohort or signal id")

@@ -18,6 +18,7 @@ import polars as pl
 
 from pipelines.calendar import days_between, local_date
 from pipelines.config import Tenant
+from pipelines.facts.cross_day import cross_day_orders
 from pipelines.landing import store
 from pipelines.step import Step
 from pipelines.storage.durable import write_bytes
@@ -89,10 +90,9 @@ class Freshness:
     def _of_day(self, step: Step, day: date) -> str:
         parts = [step.code_version, self._definitions(step)]
         if step.group == "entities":
-            entity = step.outputs[0]
-            parts += [self._landed(entity).get(day, ""), self._prefix("outlets_history").get(day, "")]
-            if entity == "stock_levels":
-                parts.append(store.fingerprint(self.tenant, "products"))
+            return _hash(*parts, *self._entity_inputs(step.outputs[0], day))
+        if step.name == "order_facts":
+            parts.append(str(self._cross_day_orders.get(day, "")))
         for name in step.inputs:
             if name not in LAKE:
                 continue
@@ -102,6 +102,18 @@ class Freshness:
                 parts.append(self._prefix(f"{name.removesuffix('_history')}_history").get(day, ""))
         parts.append(self._waiting.get(day, ""))
         return _hash(*parts)
+
+    def _entity_inputs(self, entity: str, day: date) -> Iterable[str]:
+        yield self._landed(entity).get(day, "")
+        if entity == "transactions":
+            # An outlet's zone decides business dates, for all days when its first version arrives.
+            yield repr(self._table_files("outlets_history"))
+        if entity == "stock_levels":
+            yield store.fingerprint(self.tenant, "products")
+
+    @cached_property
+    def _cross_day_orders(self) -> dict[date, int]:
+        return cross_day_orders(self.tenant)
 
     def _chained(self, step: Step, days: Sequence[date]) -> dict[str, str]:
         """Each day's fingerprint covers every day before it, from the first day with data."""

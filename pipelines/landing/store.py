@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def _text(value: Any) -> str:
 
 def load_receipt(path: Path) -> Receipt:
     """A stored receipt."""
+    # Receipts never change, and a run over many days asks for each of them once a day.
+    return _load_receipt(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=65_536)
+def _load_receipt(path: Path, _written: int) -> Receipt:
     record = json.loads(path.read_bytes())
     for name in ("first_date", "last_date"):
         record[name] = date.fromisoformat(record[name]) if record[name] else None
