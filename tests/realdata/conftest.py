@@ -9,9 +9,8 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -21,16 +20,6 @@ from pipelines.cli.main import cli
 from pipelines.config import Tenant, Workspace
 from tests.realdata.truth import DATA
 
-
-@dataclass(frozen=True)
-class Ingested:
-    """A tenant whose files were received, and what ``murmur ingest`` said of each entity's files together."""
-
-    tenant: Tenant
-    counts: dict[str, dict[str, int]]
-
-
-Ingest = Callable[[ModuleType, str, str], Ingested]
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
@@ -87,10 +76,14 @@ def ingest_files(root: Path, files: dict[str, list[Path]]) -> None:
     (root / "counts.json").write_text(json.dumps(counts))
 
 
-def _ingest(root: Path, entity: str, paths: list[Path]) -> dict[str, int]:
+def murmur(root: Path, *arguments: str) -> Any:
+    """The JSON answer of a ``murmur`` command in the workspace of a folder."""
     where = ["--home", str(root / "home"), "--tenants", str(root / "tenants")]
-    arguments = [*where, "ingest", "--tenant", "real", "--entity", entity, "--json", *map(str, paths)]
-    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(cli, [*where, *arguments, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
-    total: dict[str, int] = json.loads(result.stdout)["total"]
+    return json.loads(result.stdout)
+
+
+def _ingest(root: Path, entity: str, paths: list[Path]) -> dict[str, int]:
+    total: dict[str, int] = murmur(root, "ingest", "--tenant", "real", "--entity", entity, *map(str, paths))["total"]
     return total

@@ -12,7 +12,7 @@ import pytest
 from pipelines import flow
 from pipelines.config import Tenant
 from tests.realdata import open_bandit
-from tests.realdata.conftest import Once, add_tenant, ingest_files, open_tenant
+from tests.realdata.conftest import Once, add_tenant, ingest_files, murmur, open_tenant
 from tests.realdata.truth import fact, over_exports, over_lake, over_source
 
 SOURCE = "obd/impressions.parquet"
@@ -142,3 +142,9 @@ def test_items_of_the_campaigns(tenant: Tenant) -> None:
 def test_exported_events_are_the_lake_rows(tenant: Tenant) -> None:
     found = over_exports(tenant, "events", "SELECT date, count(*) FROM exported GROUP BY 1 ORDER BY 1")
     assert dict(found.iter_rows()) == tenant.lake.rows("customer_events")
+
+
+def test_exports_are_whole(tenant: Tenant) -> None:
+    for kind in ("s3", "gcs"):
+        checked = murmur(tenant.home.parent, "export", "verify", f"{tenant.bucket_url(kind)}/v1")
+        assert checked["ok"] and checked["partitions"] % 7 == 0

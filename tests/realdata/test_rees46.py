@@ -18,13 +18,16 @@ import pytest
 
 from pipelines import flow
 from pipelines.config import Tenant
+from pipelines.storage.hashing import file_sha256
 from tests.realdata import rees46
-from tests.realdata.conftest import Once, add_tenant, ingest_files, open_tenant
+from tests.realdata.conftest import Once, add_tenant, ingest_files, murmur, open_tenant
 from tests.realdata.truth import fact, ids_sha256, over_exports, over_lake, over_source
 
 SOURCE = "rees46/events.parquet"
 DAY = date(2019, 10, 1)
 DATA_END = datetime(2019, 10, 1, 2, 50, tzinfo=UTC)
+#: Tables that tell what was received and said, which depends on arrival by its nature.
+LEDGERS = ("batches", "quarantine", "unresolved_references", "event_log", "export_slo")
 WINDOWS = (5, 10, 20, 30, 60)
 ROWS = "CREATE VIEW rows AS SELECT DISTINCT * EXCLUDE (file_row_number) FROM source"
 #: An epoch of a cart goes from one purchase to the next; a purchase in the second of a cart event comes after it.
@@ -334,3 +337,36 @@ def test_exported_members_are_the_facts_members(tenant: Tenant) -> None:
     expected = fact("rees46", "carts_not_bought_in_60min_user_list").row(0)
     assert found.rows() == [("cart_abandoner", *expected)]
     assert fact("rees46", "high_value_cart_abandoners").is_empty()
+
+
+def test_exports_are_whole(root: Path, tenant: Tenant) -> None:
+    for kind in ("s3", "gcs"):
+        checked = murmur(root, "export", "verify", f"{tenant.bucket_url(kind)}/v1")
+        assert checked["ok"] and checked["partitions"] > 0
+
+
+def test_another_order_of_arrival_gives_the_same_bytes(root: Path, tenant: Tenant, tmp_path: Path) -> None:
+    """Events backwards in other batches, some of them sent again, and the products last."""
+    files = {path.name: path for path in (root / "files").iterdir()}
+    lines = [line for name in ("events-2.ndjson", "events-1.ndjson") for line in files[name].read_text().splitlines()]
+    backwards = sorted(lines, reverse=True)
+    batches = [backwards[:100], backwards[100:9000], backwards[50:120], backwards[9000:]]
+    paths = [tmp_path / f"{number}.ndjson" for number in range(len(batches))]
+    for path, batch in zip(paths, batches, strict=True):
+        path.write_text("\n".join(batch) + "\n")
+    add_tenant(tmp_path, "USD")
+    ingest_files(tmp_path, {"customer_events": paths, "products": [files["products.csv"]]})
+    again = open_tenant(tmp_path)
+    flow.run(again)
+    computed = [name for name in tenant.lake.tables() if name not in LEDGERS]
+    assert {name: again.lake.files(name) for name in computed} == {name: tenant.lake.files(name) for name in computed}
+    published = _objects(tenant)
+    assert len(published) == 11
+    assert _objects(again) == published
+
+
+def _objects(tenant: Tenant) -> dict[str, str]:
+    """sha256 of every data file that was published, by its path below the buckets."""
+    buckets = tenant.home / "buckets"
+    found = [path for path in buckets.rglob("date=*/*") if path.suffix in (".parquet", ".csv")]
+    return {str(path.relative_to(buckets)): file_sha256(path) for path in sorted(found)}
