@@ -148,7 +148,8 @@ def in_words(cohort: Cohort) -> str:
     parent, leaf = rule.all
     if isinstance(leaf, PropertyLeaf):
         floor, share = leaf.at_least.greatest
-        bound = f"{value(floor)} minor units and the {value(share.percentile)}th percentile of {value(share.partitions)} days"
+        days = f"{value(share.percentile)}th percentile of {value(share.partitions)} days"
+        bound = f"{value(floor)} minor units and the {days}"
         return f"{parent.cohort} with a cart worth at least {bound}; leaves below {value(leaf.leave_below)}% of that"
     states = " or ".join(leaf.any_in)
     return f"{parent.cohort} with a product that is {states}; leaves when none was for {value(leaf.leave_after)}"

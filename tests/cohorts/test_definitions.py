@@ -49,7 +49,7 @@ def test_an_override_makes_a_new_version_and_only_of_its_own(workspace):
     ],
 )
 def test_wrong_overrides_name_the_place(workspace, text, said):
-    with pytest.raises(UsageError, match="tenant.yaml: parameters") as error:
+    with pytest.raises(UsageError, match=r"tenant\.yaml: parameters") as error:
         cohorts(override(workspace, text))
     assert said in str(error.value)
 
@@ -69,7 +69,7 @@ def test_a_wrong_file_names_its_path(workspace):
 def test_units_refuse_what_is_not_exact():
     assert parse(1.6, "ratio") == 1600
     for value, unit in [("0m", "duration"), ("1y", "duration"), (1.0005, "ratio"), (-1, "count"), (True, "count")]:
-        with pytest.raises(ValueError, match="write|whole|decimal"):
+        with pytest.raises(ValueError, match=r"write|whole|decimal"):
             parse(value, unit)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,7 +49,9 @@ def valid(rows, who, as_of):
     """Instants of the customer's orders that count just before ``as_of``: seen, and not wholly returned."""
     found = []
     for row in rows.filter((pl.col("kind") == "sale") & (pl.col("customer_id") == who)).to_dicts():
-        back = rows.filter((pl.col("kind") == "return") & (pl.col("sale_id") == row["order_id"]) & (pl.col("at") < as_of))
+        back = rows.filter(
+            (pl.col("kind") == "return") & (pl.col("sale_id") == row["order_id"]) & (pl.col("at") < as_of)
+        )
         returned = -back["units"].sum()
         if row["at"] < as_of and not (back.height and returned >= row["units"]):
             found.append(row["at"])
@@ -61,7 +65,7 @@ def frequent(instants, as_of):
 def absent(instants, as_of):
     if not instants:
         return False
-    gaps = sorted(b - a for a, b in zip(instants, instants[1:], strict=False))
+    gaps = sorted(b - a for a, b in pairwise(instants))
     middle = (gaps[(len(gaps) - 1) // 2] + gaps[len(gaps) // 2]) // 2 if gaps else 0
     # Entered at last + wait, which is seen by every later as_of.
     return as_of - instants[-1] > max(6, 2 * middle)
@@ -80,7 +84,7 @@ def test_intervals_equal_membership_at_every_instant(sold, back):
         found = intervals(Small(definition(name), values), orders, HORIZON)
         for who in ("a", "b"):
             spans = found.filter(pl.col("subject") == who).select("start", "end").rows()
-            assert all(one[1] < two[0] for one, two in zip(spans, spans[1:], strict=False)), "they would touch"
+            assert all(one[1] < two[0] for one, two in pairwise(spans)), "they would touch"
             for as_of in range(HORIZON + 1):
                 inside = any(start < as_of <= end for start, end in spans)
                 assert inside == member(valid(rows, who, as_of), as_of), (name, who, as_of)
