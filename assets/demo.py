@@ -118,7 +118,7 @@ def simulate(run: Demo) -> Path:
     out = run.workspace.home / "demo" / name
     if not (out / "done").exists():
         size = ["--visitors", str(run.visitors), "--seed", str(run.seed)]
-        span = ["--from", str(run.first), "--to", str(run.last)]
+        span = ["--from", str(run.first), "--to", str(run.last), "--history-days", "0"]
         disorder = ["--shuffle", "--duplicate", "0.01", "--corrupt", "0.002"]
         run.murmur("simulate", "--tenant", TENANT, *span, *size, *disorder, "--out", str(out))
         (out / "done").touch()

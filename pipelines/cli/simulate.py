@@ -12,6 +12,7 @@ from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_opt
 from pipelines.config import Workspace
 from pipelines.simulator import Disorder, SimulationConfig, write
 from pipelines.simulator import simulate as run
+from pipelines.simulator.settings import HISTORY_DAYS
 
 SHARE = click.FloatRange(0, 1)
 
@@ -23,6 +24,13 @@ SHARE = click.FloatRange(0, 1)
 @click.option("--visitors", type=click.IntRange(min=1), required=True, help="Visitors, about 30 events a month each.")
 @click.option("--products", type=click.IntRange(min=8), help="SKUs; follows the visitors where not given.")
 @click.option("--customers", type=click.IntRange(min=1), help="Customers; half the visitors where not given.")
+@click.option(
+    "--history-days",
+    type=click.IntRange(min=0),
+    default=HISTORY_DAYS,
+    show_default=True,
+    help="Orders reach back this far before the first day.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
 @click.option("--shuffle", is_flag=True, help="Rows in any order.")
@@ -42,6 +50,7 @@ def simulate(
     visitors: int,
     products: int | None,
     customers: int | None,
+    history_days: int,
     seed: int,
     out: Path,
     shuffle: bool,
@@ -62,6 +71,7 @@ def simulate(
         currency=tenant.config.currency,
         products=products,
         customers=customers,
+        history_days=history_days,
     )
     disorder = Disorder(shuffle=shuffle, duplicate=duplicate, delay=delay, corrupt=corrupt, batches=batches)
     files = write(run(config), out, disorder)

@@ -14,7 +14,6 @@ from pipelines.simulator.catalogue import Catalogue
 from pipelines.simulator.people import People
 from pipelines.simulator.settings import (
     DAY,
-    HISTORY_DAYS,
     HOUR,
     MILLISECOND,
     Flags,
@@ -89,18 +88,19 @@ def _store_sales(config: SimulationConfig, rng: np.random.Generator, world: Worl
 
 
 def _history(config: SimulationConfig, rng: np.random.Generator, world: World, people: People) -> pl.DataFrame:
-    """Orders of half the customers in the 400 days before; some of these customers were gone long before the end."""
+    """Orders of half the customers before the first day; some of these customers were gone long before the end."""
     customers = len(people.customer_ids)
     mean = np.minimum(people.spending, 12.0) * 1.6
     count = np.where(rng.random(customers) < 0.55, 1 + rng.poisson(mean), 0)
     customer = np.repeat(np.arange(customers, dtype=np.int64), count)
     gone = (rng.random(customers) < 0.3)[customer]
     newest = np.where(gone, 160, 0) * DAY + HOUR
-    ago = newest + (rng.random(len(customer)) * (HISTORY_DAYS * DAY - newest)).astype(np.int64)
+    reach = config.history_days * DAY
+    ago = newest + (rng.random(len(customer)) * np.maximum(reach - newest, 0)).astype(np.int64)
     in_store = rng.random(len(customer)) < 0.55
     store = np.where(in_store, rng.integers(0, len(world.stores), len(customer)), -1)
     t = (config.start - ago) // MILLISECOND * MILLISECOND
-    return _orders(t, customer, np.where(in_store, STORE, WEB), store, 1)
+    return _orders(t, customer, np.where(in_store, STORE, WEB), store, 1).filter(pl.Series(ago <= reach))
 
 
 def _orders(t: Ints, customer: Ints, channel: Ints, store: Ints, history: int) -> pl.DataFrame:

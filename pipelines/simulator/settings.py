@@ -30,7 +30,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 EPOCH = date(1970, 1, 1)
 
-#: Orders reach back this far before the first day, so that order cohorts have members from the start.
+#: Long enough for every order cohort to have members on the first day.
 HISTORY_DAYS = 400
 
 
@@ -47,6 +47,7 @@ class SimulationConfig:
         currency: ISO 4217 code of the web shop and the domestic stores.
         products: number of SKUs; follows the visitors where not given.
         customers: number of customers; half the visitors where not given.
+        history_days: how far orders reach back before the first day, so that order cohorts have members from the start.
     """
 
     zone: ZoneInfo
@@ -57,10 +58,13 @@ class SimulationConfig:
     currency: str = "GBP"
     products: int | None = None
     customers: int | None = None
+    history_days: int = HISTORY_DAYS
 
     def __post_init__(self) -> None:
         if self.last < self.first:
             raise UsageError(f"the last day {self.last} is before the first day {self.first}; swap --from and --to")
+        if self.history_days < 0:
+            raise UsageError(f"the history is {self.history_days} days; give 0 or more")
         if self.seed < 0:
             raise UsageError(f"the seed is {self.seed}; give 0 or more")
         for name, least in (("visitors", 1), ("products", 8), ("customers", 1)):
