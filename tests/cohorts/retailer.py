@@ -12,7 +12,7 @@ from pipelines.calendar import day_of, days_between
 from pipelines.config import Tenant
 from schemas.registry import LAKE
 
-DAYS = days_between(date(2026, 10, 22), date(2026, 10, 28))
+DAYS = days_between(date(2026, 10, 23), date(2026, 10, 27))
 
 
 def write(tenant: Tenant, table: str, rows: list[dict], days: list[date] | None, instant: str = "") -> None:

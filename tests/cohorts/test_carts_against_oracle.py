@@ -99,7 +99,7 @@ def facts_of(day, step_rows, order_rows, crossing_rows):
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@settings(max_examples=40, phases=PHASES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=30, phases=PHASES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(steps, max_size=14), st.lists(orders, max_size=3, unique=True), crossings, day_ends)
 def test_days_equal_the_simulation(step_list, order_rows, crossing_map, end_map):
     step_rows = [
