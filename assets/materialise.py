@@ -23,6 +23,8 @@ from pipelines.config import Workspace
 from pipelines.errors import MurmurError
 
 POLL_SECONDS = 0.3
+#: Events go to the instance; a console full of them would hide the progress bar.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def instance_of(workspace: Workspace, settings: Path) -> dg.DagsterInstance:
@@ -61,7 +63,9 @@ def run_job(
     outcome: dict[str, dg.ExecuteInProcessResult] = {}
 
     def work() -> None:
-        outcome["result"] = job.execute_in_process(instance=instance, run_id=run_id, tags=tags, raise_on_error=False)
+        outcome["result"] = job.execute_in_process(
+            run_config=QUIET, instance=instance, run_id=run_id, tags=tags, raise_on_error=False
+        )
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -74,7 +74,7 @@ def preview(tenant: Tenant, table: str, day: date | None) -> dict[str, Any]:
         return {}
     head = tenant.lake.scan(table, None if day is None else [day]).head(_PREVIEW_ROWS).collect()
     shown = head.select(pl.all().cast(pl.String).str.slice(0, 60))
-    records = [dg.TableRecord({k: v for k, v in row.items() if v is not None}) for row in shown.to_dicts()]
+    records = [dg.TableRecord(row) for row in shown.fill_null("").to_dicts()]
     if not records:
         return {"preview": dg.MetadataValue.md("*no rows*")}
     schema = dg.TableSchema([dg.TableColumn(name, "string") for name in shown.columns])
