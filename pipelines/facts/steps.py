@@ -14,8 +14,8 @@ from pipelines.entities.identity import latest_links, with_visitor
 from pipelines.entities.publish import Writers, publish
 from pipelines.facts import events as event_rollups
 from pipelines.facts import orders as order_rollups
+from pipelines.facts import places, stock, visitor_orders
 from pipelines.facts import products as product_rollups
-from pipelines.facts import stock, visitor_orders
 from pipelines.facts.checks import CHECKS
 from pipelines.step import Step
 from pipelines.storage.lake import Commit
@@ -80,6 +80,7 @@ def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
     def fill(writers: Writers) -> None:
         links = _links(tenant)
+        inside = places.tenant_containment(tenant)
         happened = _days_with_rows(tenant, "customer_events")
         sold = _days_with_rows(tenant, "order_lines")
         measured = _days_with_rows(tenant, "stock_levels")
@@ -92,7 +93,7 @@ def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
             lines = tenant.lake.read("order_lines", [day] if day in sold else [])
             events = _demand_events(tenant, [day] if day in happened else [], links)
             acts = product_rollups.demand(events, lines)
-            today = stock.on_day(held, _stock(tenant, [day] if day in measured else []).collect())
+            today = stock.on_day(held, _stock(tenant, [day] if day in measured else []).collect(), inside)
             writers["product_hourly"].put(day, product_rollups.product_hourly(acts))
             writers["product_daily"].put(day, product_rollups.product_daily(acts, lines, today))
 
@@ -164,9 +165,10 @@ STEPS: tuple[Step, ...] = (
         name="product_facts",
         group="facts",
         outputs=("product_hourly", "product_daily"),
-        inputs=("customer_events", "order_lines", "stock_levels", "identity_links"),
+        inputs=("customer_events", "order_lines", "stock_levels", "identity_links", "groups", "outlets"),
         run=product_facts,
         carries_state=True,
+        code_version="2",
         description="Demand, sales and stock of products.",
     ),
 )

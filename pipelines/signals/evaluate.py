@@ -44,12 +44,14 @@ class Inputs:
         sales_before: ``product_daily`` of the 14 days before the day, with ``age``: 1 for the newest of them.
         sales_after: the same for the 14 days that end with the day.
         published: ``product_id``, ``first_published_at``.
+        inside: which place lies inside which, from ``facts.places``.
     """
 
     stock: pl.DataFrame
     sales_before: pl.DataFrame
     sales_after: pl.DataFrame
     published: pl.DataFrame
+    inside: pl.DataFrame
 
 
 def first_seen(state: State, published: pl.DataFrame, day: Day) -> None:
@@ -126,7 +128,10 @@ def stock(state: State, inputs: Inputs, day: Day, signal: Signal) -> tuple[pl.Da
         Crossings of scarcity (schema ``CROSSING``) and the sales at the end of the day.
     """
     products = state.products
-    steps, state.places = scarcity.stock_steps(inputs.stock, state.places)
+    start, steps, state.places = scarcity.stock_steps(inputs.stock, state.places, inputs.inside)
+    # Groups may have changed since the day before, so what was carried is added up again.
+    carried = products.index(start["product_id"])
+    products["available"][carried] = start["available"].to_numpy()
     products.index(steps["product_id"])
     products.index(pl.concat([inputs.sales_before["product_id"], inputs.sales_after["product_id"]]))
     sold_days = next((signal.param(level.sold_days) for level in signal.levels if level.sold_days), 0)

@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.calendar import Day, day_of, days_between
 from pipelines.config import Tenant
 from pipelines.errors import UsageError
+from pipelines.facts.places import tenant_containment
 from pipelines.signals import demand, evaluate, snapshots
 from pipelines.signals import state as states
 from pipelines.signals.arrays import Products
@@ -36,6 +37,7 @@ class Run:
     definitions: dict[str, Signal]
     windows: list[int]
     published: pl.DataFrame
+    inside: pl.DataFrame
     daily: dict[date, pl.DataFrame]
 
     def of(self, measure: type) -> Signal | None:
@@ -74,16 +76,17 @@ def results(
 ) -> Iterator[tuple[date, pl.DataFrame, pl.DataFrame]]:
     """Yield (day, snapshots, crossings) of every day that is computed, in order; state is saved on the way."""
     published = _published(tenant)
+    inside = tenant_containment(tenant)
     versions = {signal.id: signal.definition_version for signal in definitions.values()}
     links = chain(
         tenant.state / "signals",
         tenant.lake,
         INPUTS,
-        versions,
+        {**versions, "places": logical_sha256(inside)},
         max(days),
         lambda day: _published_before(published, day_of(day, tenant.zone)),
     )
-    context = Run(tenant, definitions, states.window_hours(definitions), published, {})
+    context = Run(tenant, definitions, states.window_hours(definitions), published, inside, {})
     resumed = links.resume(min(days), lambda day: links.has(day, PARTS))
     state = (
         states.load(links, resumed, context.windows) if resumed else State(Products(states.defaults(context.windows)))
@@ -142,7 +145,7 @@ def _inputs(context: Run, day: Day) -> Inputs:
     before = history.filter(pl.col("date") < day.date).with_columns(age.alias("age"))
     after = history.filter(pl.col("date") > needed[0]).with_columns((age + 1).alias("age"))
     stock = lake.scan("stock_levels", [day.date]).select(STOCK).drop_nulls(["product_id", "measured_at", "available"])
-    return Inputs(stock.collect(), before, after, context.published)
+    return Inputs(stock.collect(), before, after, context.published, context.inside)
 
 
 def _crossing_rows(context: Run, crossings: pl.DataFrame) -> pl.DataFrame:

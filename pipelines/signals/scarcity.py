@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from pipelines.facts.places import PLACE, total_changes
 from pipelines.signals.arrays import Flags, Ints, Products
 from pipelines.signals.catalogue import Signal
 
@@ -58,32 +59,27 @@ def sales(products: Products, history: pl.DataFrame, sold_days: int) -> Sales:
     return Sales(units, days, sold)
 
 
-def stock_steps(measured: pl.DataFrame, places: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Change of a product's total over its places at each instant of a day.
+def stock_steps(
+    measured: pl.DataFrame, places: pl.DataFrame, inside: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Totals of products when a day begins, and their changes at each instant of it.
 
     Args:
         measured: ``stock_levels`` of the day: ``product_id``, ``outlet_id``, ``group_id``, ``measured_at``,
             ``external_id``, ``available``.
         places: the last measurement of each place before the day (schema ``PLACES``).
+        inside: which place lies inside which, from ``facts.places``.
 
     Returns:
-        ``product_id``, ``measured_at``, ``change`` (one row per product and instant, sorted), and the new ``places``.
+        ``product_id``, ``available`` of products measured before the day; ``product_id``, ``measured_at``, ``change``
+        (one row per product and instant, sorted); and the new ``places``.
     """
-    key = ["product_id", "outlet_id", "group_id"]
-    day = measured.sort("measured_at", "external_id").unique([*key, "measured_at"], keep="last", maintain_order=True)
-    before = places.with_columns(pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("measured_at"))
-    path = pl.concat([before, day.select(before.columns)]).sort(*key, "measured_at", nulls_last=False)
-    same = pl.all_horizontal([pl.col(name).eq_missing(pl.col(name).shift(1)) for name in key])
-    previous = pl.when(same.fill_null(False)).then(pl.col("available").shift(1)).otherwise(0)
-    steps = (
-        path.with_columns((pl.col("available") - previous).alias("change"))
-        .filter(pl.col("measured_at").is_not_null())
-        .group_by("product_id", "measured_at")
-        .agg(pl.col("change").sum())
-        .sort("measured_at", "product_id")
-    )
-    newest = path.unique(key, keep="last", maintain_order=True).select(list(PLACES))
-    return steps, newest
+    changes = total_changes(places, measured, inside)
+    start = changes.filter(pl.col("measured_at").is_null()).select("product_id", available="change")
+    steps = changes.filter(pl.col("measured_at").is_not_null()).sort("measured_at", "product_id")
+    day = measured.sort("measured_at", "external_id").select(list(PLACES))
+    newest = pl.concat([places, day]).unique(PLACE, keep="last", maintain_order=True).sort(PLACE)
+    return start, steps, newest
 
 
 def names(signal: Signal) -> list[str]:

@@ -11,9 +11,10 @@ STEPS: tuple[Step, ...] = (
         name="product_signals",
         group="signals",
         outputs=("signal_snapshots", "signal_crossings"),
-        inputs=("product_hourly", "product_daily", "stock_levels", "products"),
+        inputs=("product_hourly", "product_daily", "stock_levels", "products", "groups", "outlets"),
         run=run,
         carries_state=True,
+        code_version="2",
         description="Views, velocity, momentum, runway and scarcity of products at the end of each day.",
     ),
 )

@@ -17,7 +17,7 @@ DAYS = [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)]
 
 def run(tenant: Tenant, days: Sequence[date] = DAYS) -> None:
     """Entities and facts of the days; of the entities without days only those that facts read."""
-    publish_dimensions(tenant, ("products", "outlets", "identity_links"))
+    publish_dimensions(tenant, ("products", "outlets", "groups", "identity_links"))
     for step in (*ENTITY_STEPS, *FACT_STEPS):
         if step.partitioned:
             step.run(tenant, days)

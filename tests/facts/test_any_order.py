@@ -68,7 +68,15 @@ RECORDS = [
     row("customer_events", external_id="e5", op="delete", occurred_at="2026-03-01T12:00:00Z"),
     sale("2T01:00:00"),
     sale("2T03:00:00", status="completed", customer_id="c1", occurred_at="2026-03-03T00:00:30Z"),
-    row("stock_levels", product_id="p1", on_hand=9, reserved=0, available=9, measured_at="2026-03-01T08:00:00Z"),
+    row(
+        "stock_levels",
+        product_id="p1",
+        outlet_id="o2",
+        on_hand=9,
+        reserved=0,
+        available=9,
+        measured_at="2026-03-01T08:00:00Z",
+    ),
 ]
 
 

@@ -117,6 +117,8 @@ def test_checks_see_what_does_not_add_up(tenant: Tenant) -> None:
     assert [check.run(tenant, DAYS).passed for check in CHECKS] == [False, False]
 
 
+#: No outlet is in a group; a measurement without a place is of the whole tenant.
+APART = pl.DataFrame(schema={"inner": pl.String, "outer": pl.String})
 MEASUREMENTS = st.lists(
     st.tuples(st.sampled_from(["a", "b", None]), st.integers(0, 5), st.integers(0, 2)),
     unique_by=lambda measured: measured[:2],
@@ -128,14 +130,18 @@ MEASUREMENTS = st.lists(
 def test_stock_equals_a_walk_through_the_day(earlier: list[Any], today: list[Any]) -> None:
     before, during = _frame(earlier, "2026-03-01"), _frame(today, "2026-03-02")
     held = stock_facts.last_by_place(before)
-    found = stock_facts.on_day(held, during).select("in_stock", "available_end").rows()
+    found = stock_facts.on_day(held, during, APART).select("in_stock", "available_end").rows()
     places: dict[str | None, int] = {}
+
+    def total() -> int:
+        return places[None] if None in places else sum(places.values())
+
     for outlet, _, available in sorted(earlier, key=lambda m: m[1]):
         places[outlet] = available
-    seen = [sum(places.values())] if places else []
+    seen = [total()] if places else []
     for hour in sorted({measured[1] for measured in today}):
         places.update({outlet: available for outlet, at_hour, available in today if at_hour == hour})
-        seen.append(sum(places.values()))
+        seen.append(total())
     assert found == ([(any(total > 0 for total in seen), seen[-1])] if seen else [])
 
 
@@ -143,7 +149,7 @@ def test_of_one_measurement_with_two_ids_the_greater_id_counts() -> None:
     rows = _frame([("a", 1, 7), ("a", 1, 5)], "2026-03-01").with_columns(external_id=pl.Series(["y", "x"]))
     nothing = stock_facts.last_by_place(rows.clear())
     assert stock_facts.last_by_place(rows)["available"].to_list() == [7]
-    assert stock_facts.on_day(nothing, rows)["available_end"].to_list() == [7]
+    assert stock_facts.on_day(nothing, rows, APART)["available_end"].to_list() == [7]
 
 
 def _frame(measured: list[Any], day: str) -> pl.DataFrame:

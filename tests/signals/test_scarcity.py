@@ -84,6 +84,8 @@ def test_stock_is_the_newest_measurement_of_each_place(signal):
         orient="row",
     )
     carried = pl.DataFrame([("p", "o1", None, 9000)], schema={**schema, "available": pl.Int64}, orient="row")
-    steps, places = scarcity.stock_steps(measured, carried)
+    apart = pl.DataFrame(schema={"inner": pl.String, "outer": pl.String})
+    start, steps, places = scarcity.stock_steps(measured, carried, apart)
+    assert start.rows() == [("p", 9000)]
     assert steps.select("measured_at", "change").rows() == [(noon, -5000 + 1000), (noon + hour, -3500)]
     assert sorted(places.select("outlet_id", "available").rows()) == [("o1", 500), ("o2", 1000)]
