@@ -25,10 +25,10 @@ PURPOSES: dict[str, tuple[tuple[str, ...], str]] = {
 
 def job_name(tenant_id: str, purpose: str) -> str:
     """Name of a tenant's job."""
-    return f"{tenant_id.replace('-', '_')}__{purpose}"
+    return f"{tenant_id.replace('-', '_')}_{purpose}"
 
 
-def asset_jobs(tenant: Tenant, partitions: dg.PartitionsDefinition) -> list[Any]:
+def asset_jobs(tenant: Tenant) -> list[Any]:
     """The jobs that materialise assets."""
     jobs = []
     for purpose, (groups, description) in PURPOSES.items():
@@ -37,7 +37,6 @@ def asset_jobs(tenant: Tenant, partitions: dg.PartitionsDefinition) -> list[Any]
             dg.define_asset_job(
                 job_name(tenant.id, purpose),
                 selection=dg.AssetSelection.assets(*keys),
-                partitions_def=partitions,
                 description=description,
                 tags={"tenant": tenant.id, "purpose": purpose},
             )

@@ -20,7 +20,7 @@ def tenant_definitions(tenant: Tenant) -> dg.Definitions:
     return dg.Definitions(
         assets=[assets_of(step, tenant, partitions) for step in flow.STEPS],
         asset_checks=[check_of(check, tenant.id) for check in flow.CHECKS],
-        jobs=[*asset_jobs(tenant, partitions), delivery_job(tenant)],
+        jobs=[*asset_jobs(tenant), delivery_job(tenant)],
         schedules=[daily_schedule(tenant)],
         sensors=[transitions_sensor(tenant), late_data_sensor(tenant)],
     )
