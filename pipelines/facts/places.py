@@ -62,7 +62,7 @@ def total_changes(before: pl.DataFrame, measured: pl.DataFrame, inside: pl.DataF
 
     Returns:
         ``product_id``, ``measured_at`` (null: the total when the day began), ``change`` Int64 thousandths, one row per
-        product and instant, sorted by both.
+        product and instant at which a place that counts was measured, sorted by both.
     """
     once = measured.sort("external_id").unique([*PLACE, "measured_at"], keep="last", maintain_order=True)
     start = before.select(*PLACE, pl.lit(BEGINNING, dtype=_TIME).alias("at"), "available")
