@@ -1,6 +1,6 @@
 """Entry point: global options, lazy commands, exit codes.
 
-Exit 0 done, 1 failed, 2 bad usage or input, with the reason on stderr. Results go to stdout, logs and progress to stderr.
+Exit 0 done, 1 failed, 2 bad usage or input, with the reason on stderr. Results go to stdout, all else to stderr.
 """
 
 from __future__ import annotations
