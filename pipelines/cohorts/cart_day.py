@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -9,15 +10,24 @@ import polars as pl
 from pipelines.calendar import Day
 from pipelines.cohorts import cart_timeline, latches, scarce_products
 from pipelines.cohorts.cart_cohorts import CartPieces, cart_pieces
-from pipelines.cohorts.cart_state import CARTS, INF, ITEMS, MEMBERS, CartState
+from pipelines.cohorts.cart_state import CARTS, CONTEXT, INF, ITEMS, MEMBERS, CartState
 from pipelines.cohorts.cart_timeline import Timeline
 from pipelines.cohorts.catalogue import CartRules
 from pipelines.cohorts.contents import CONTENTS, contents
+from pipelines.cohorts.resting import halves
 from pipelines.cohorts.spells import Spells, spells
 from pipelines.errors import MurmurError
 from pipelines.signals.demand import micros
+from pipelines.storage.hashing import subject_key
 
-TOP = "critical"
+TRANSITIONS: Mapping[str, type[pl.DataType]] = {
+    "cohort_id": pl.String,
+    "subject": pl.String,
+    "at": pl.Int64,
+    "direction": pl.String,
+    "caused_by": pl.String,
+    **CONTEXT,
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,23 @@ def one_day(state: CartState, facts: Facts, rules: CartRules, day: Day, currency
     Raises:
         MurmurError: a carried member has no cart that explains it; the state is not what it should be.
     """
+    bound = state.bound(rules, day.date) if rules.valuable else 0
+    cut = halves(state, facts.steps, facts.orders, facts.crossings, rules, bound, micros(day.end))
+    moved = cut.moving
+    result = Result(pl.DataFrame(schema=dict(TRANSITIONS)), pl.DataFrame(schema=dict(MEMBERS)))
+    if not (moved.carts.is_empty() and facts.steps.is_empty()):
+        result = _moved(moved, facts, rules, day, currency, bound)
+    state.carts = pl.concat([cut.resting.carts, moved.carts], rechunk=True)
+    state.items = pl.concat([cut.resting.items, moved.items], rechunk=True)
+    members = pl.concat([cut.resting.members, result.members], rechunk=True)
+    state.members = members.filter("is_member")
+    state.scarce = _scarce_after(state.scarce, facts.crossings, rules, micros(day.end))
+    _remember_values(state, rules, day, currency)
+    return Result(result.transitions, members)
+
+
+def _moved(state: CartState, facts: Facts, rules: CartRules, day: Day, currency: str, bound: int) -> Result:
+    """Advance carts and items of the visitors that move."""
     start, end = micros(day.start), micros(day.end)
     line = cart_timeline.timeline(state, facts.steps, facts.orders, rules.ttl, currency)
     found = spells(line, rules, start, end)
@@ -62,7 +89,6 @@ def one_day(state: CartState, facts: Facts, rules: CartRules, day: Day, currency
     # What begins at the very end is seen from the next day on.
     spans = spans.filter(pl.col("scarce_from") < end)
     presence = scarce_products.scarce_presence(line, found, spans)
-    bound = state.bound(rules, day.date) if rules.valuable else 0
     parts = cart_pieces(found, line, rules, presence, bound, start, end)
     owned = parts.pieces.join(found.spells.select("spell", "cart", "last_at"), on="spell").join(line.carts, on="cart")
     owned = owned.rename({"flockr_vid": "subject"})
@@ -73,12 +99,12 @@ def one_day(state: CartState, facts: Facts, rules: CartRules, day: Day, currency
     context = _context(moments, owned, found, line, presence)
     transitions = moved.join(context, on=["cohort_id", "subject", "at"], how="left")
     members = _members(merged, context, owned, parts, rules, end)
-    _advance(state, line, found, parts, merged, facts, rules, day, currency)
-    return Result(transitions.drop("seen_at"), members)
+    _advance(state, line, found, parts, rules, end)
+    return Result(transitions.select(list(TRANSITIONS)), members)
 
 
 def _since(merged: pl.DataFrame, state: CartState) -> pl.DataFrame:
-    known = state.members.select("cohort_id", pl.col("flockr_vid").alias("subject"), "entered_at")
+    known = state.members.select("cohort_id", "subject", "entered_at")
     joined = merged.join(known, on=["cohort_id", "subject"], how="left", maintain_order="left")
     carried = joined.filter(pl.col("start") == latches.BEFORE)
     if carried.height != known.height or carried["entered_at"].null_count():
@@ -169,22 +195,14 @@ def _members(
     joined = rows.join(expiry, on=key, how="left").join(context, on=[*key, "at"], how="left")
     updated = pl.when("is_member").then(pl.max_horizontal("entered_at", "seen_at")).otherwise("at")
     return joined.with_columns(
-        pl.when("is_member").then("expires_at").otherwise("at").alias("expires_at"), updated.alias("updated_at")
-    ).drop("start", "end", "start_cause", "end_cause", "at", "seen_at")
+        pl.when("is_member").then("expires_at").otherwise("at").alias("expires_at"),
+        updated.alias("updated_at"),
+        subject_key("subject").alias("visitor"),
+        pl.lit(None, dtype=pl.String).alias("membership_key"),
+    ).select(list(MEMBERS))
 
 
-def _advance(
-    state: CartState,
-    line: Timeline,
-    found: Spells,
-    parts: CartPieces,
-    merged: pl.DataFrame,
-    facts: Facts,
-    rules: CartRules,
-    day: Day,
-    currency: str,
-) -> None:
-    end = micros(day.end)
+def _advance(state: CartState, line: Timeline, found: Spells, parts: CartPieces, rules: CartRules, end: int) -> None:
     last = line.instants.unique("cart", keep="last", maintain_order=True)
     kept = last.filter(pl.col("order_at").is_null() & (pl.col("at") + rules.ttl >= end))
     open_rows = kept.filter(pl.col("open_items") > 0).select("cart", "epoch", "at", "carried")
@@ -193,9 +211,8 @@ def _advance(
         found.spells.filter(pl.col("exit_at") == INF).select("spell", "abandoned_at"), on="spell"
     )
     going = parts.pieces.filter(pl.col("end") == INF)
-    rows = (
-        kept.join(line.carts, on="cart").join(held, on="epoch", how="left").join(spell, on=["epoch", "at"], how="left")
-    )
+    owners = line.carts.with_columns(subject_key("flockr_vid").alias("visitor"))
+    rows = kept.join(owners, on="cart").join(held, on="epoch", how="left").join(spell, on=["epoch", "at"], how="left")
     rows = rows.join(parts.quiet, on="spell", how="left")
     for column, cohort in (("valuable", rules.valuable), ("scarce", rules.scarce)):
         inside = going.filter(pl.col("cohort_id") == (cohort or "")).select("spell", pl.lit(True).alias(column))
@@ -203,19 +220,23 @@ def _advance(
     rows = rows.with_columns(pl.when("scarce").then("quiet_since").alias("quiet_since"))
     path = pl.concat([line.items.select(line.untouched.columns), line.untouched])
     newest = path.unique(["epoch", "product_id"], keep="last", maintain_order=True)
-    items = newest.join(kept.select("epoch", "cart"), on="epoch").join(line.carts, on="cart")
-    state.items = items.select(list(ITEMS)).sort("flockr_vid", "cart_key", "product_id")
-    state.carts = rows.rename({"at": "last_at"}).select(list(CARTS)).sort("flockr_vid", "cart_key")
-    members = merged.filter(pl.col("end") == INF).rename({"subject": "flockr_vid"})
-    state.members = members.select(list(MEMBERS)).sort("cohort_id", "flockr_vid")
-    state.scarce = _scarce_after(state.scarce, facts.crossings, rules)
-    open_values = rows.filter((pl.col("open_items") > 0) & (pl.col("currency") == currency))
+    items = newest.join(kept.select("epoch", "cart"), on="epoch").join(owners, on="cart")
+    state.items = items.select(list(ITEMS))
+    state.carts = rows.rename({"at": "last_at"}).select(list(CARTS))
+
+
+def _scarce_after(before: pl.DataFrame, crossings: pl.DataFrame, rules: CartRules, end: int) -> pl.DataFrame:
+    moved = crossings.sort("product_id", "at").select(
+        "product_id", pl.col("to_state").alias("state"), (pl.col("at") >= end).alias("at_end")
+    )
+    newest = pl.concat([before.with_columns(pl.lit(False).alias("at_end")), moved]).unique(
+        "product_id", keep="last", maintain_order=True
+    )
+    return newest.filter(pl.col("state").is_in(list(rules.states)) | pl.col("at_end")).sort("product_id")
+
+
+def _remember_values(state: CartState, rules: CartRules, day: Day, currency: str) -> None:
+    open_values = state.carts.lazy().filter((pl.col("open_items") > 0) & (pl.col("currency") == currency))
     counted = open_values.group_by(pl.col("total").alias("value")).agg(pl.len().cast(pl.Int64).alias("carts"))
     state.values = {each: values for each, values in state.values.items() if (day.date - each).days < rules.partitions}
-    state.values[day.date] = counted.sort("value")
-
-
-def _scarce_after(before: pl.DataFrame, crossings: pl.DataFrame, rules: CartRules) -> pl.DataFrame:
-    moved = crossings.sort("product_id", "at").select("product_id", pl.col("to_state").alias("state"))
-    newest = pl.concat([before, moved]).unique("product_id", keep="last", maintain_order=True)
-    return newest.filter(pl.col("state").is_in(list(rules.states))).sort("product_id")
+    state.values[day.date] = counted.sort("value").collect()

@@ -15,9 +15,13 @@ import polars as pl
 from pipelines.cohorts.catalogue import CartRules
 from pipelines.signals.chain import Chain
 
+#: Changes when the columns of the state do, so that files of an older layout are not found.
+LAYOUT = "2"
 INF = int(np.iinfo(np.int64).max)
 
+#: ``visitor`` is the key of ``flockr_vid``, for what must only be fast.
 CARTS: Mapping[str, type[pl.DataType]] = {
+    "visitor": pl.Int64,
     "flockr_vid": pl.String,
     "cart_key": pl.String,
     "last_at": pl.Int64,
@@ -32,6 +36,7 @@ CARTS: Mapping[str, type[pl.DataType]] = {
     "quiet_since": pl.Int64,
 }
 ITEMS: Mapping[str, type[pl.DataType]] = {
+    "visitor": pl.Int64,
     "flockr_vid": pl.String,
     "cart_key": pl.String,
     "product_id": pl.String,
@@ -39,8 +44,25 @@ ITEMS: Mapping[str, type[pl.DataType]] = {
     "price": pl.Int64,
     "currency": pl.String,
 }
-MEMBERS: Mapping[str, type[pl.DataType]] = {"cohort_id": pl.String, "flockr_vid": pl.String, "entered_at": pl.Int64}
-SCARCE: Mapping[str, type[pl.DataType]] = {"product_id": pl.String, "state": pl.String}
+CONTEXT: Mapping[str, type[pl.DataType]] = {
+    "cart_total_value_minor": pl.Int64,
+    "currency": pl.String,
+    "cart_product_ids": pl.String,
+    "low_stock_product_ids": pl.String,
+    "top_signal": pl.String,
+}
+MEMBERS: Mapping[str, type[pl.DataType]] = {
+    "visitor": pl.Int64,
+    "cohort_id": pl.String,
+    "subject": pl.String,
+    "membership_key": pl.String,
+    "is_member": pl.Boolean,
+    "entered_at": pl.Int64,
+    "expires_at": pl.Int64,
+    "updated_at": pl.Int64,
+    **CONTEXT,
+}
+SCARCE: Mapping[str, type[pl.DataType]] = {"product_id": pl.String, "state": pl.String, "at_end": pl.Boolean}
 VALUES: Mapping[str, type[pl.DataType]] = {"value": pl.Int64, "carts": pl.Int64}
 
 PARTS = ("carts", "items", "members", "scarce")
@@ -57,8 +79,9 @@ class CartState:
     Attributes:
         carts: carts with activity in the last ttl (``CARTS``): latches, value in the tenant's currency, context.
         items: their products, those that were removed included (``ITEMS``).
-        members: visitors in a cart cohort and since when (``MEMBERS``).
-        scarce: products that are in one of the states of the scarce cohort (``SCARCE``).
+        members: visitors in a cart cohort with what is published of them (``MEMBERS``).
+        scarce: products in one of the states of the scarce cohort, and those that crossed a level at the very end of
+            the day (``SCARCE``).
         values: values of the carts that were open at the end of each of the days before (``VALUES``).
     """
 

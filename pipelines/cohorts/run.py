@@ -107,7 +107,7 @@ def cart_facts(lake: Lake, day: date) -> Facts:
 def cart_chain(tenant: Tenant, definitions: Mapping[str, Cohort], rules: CartRules, last: date) -> Chain:
     """The chain of cart states up to a day."""
     versions = {key: definitions[key].definition_version for key in rules.ids}
-    versions["currency"] = tenant.config.currency
+    versions |= {"currency": tenant.config.currency, "layout": cart_state.LAYOUT}
     return chain(tenant.state / "cohorts", tenant.lake, CART_INPUTS, versions, last)
 
 
@@ -127,6 +127,8 @@ def _cart_days(
         day = day_of(each, tenant.zone)
         before = dict(state.members.group_by("cohort_id").len().iter_rows())
         rows = cart_day.one_day(state, cart_facts(tenant.lake, each), rules, day, tenant.config.currency)
+        rows = replace(rows, members=tables.keyed(rows.members, tenant.id))
+        state.members = rows.members.filter("is_member")
         cart_state.save(links, each, state, whole=is_checkpoint(each, max(wanted)))
         yield day, rows, before
 

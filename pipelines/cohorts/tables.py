@@ -41,12 +41,20 @@ def transitions(result: Result, links: pl.DataFrame, tenant: str, versions: Mapp
 def membership(result: Result, links: pl.DataFrame, tenant: str, versions: Mapping[str, str], day: Day) -> pl.DataFrame:
     """Rows of ``cohort_membership`` without the date; arguments as for ``transitions``."""
     rows = linked(result.members, links, pl.lit(micros(day.end)))
-    rows = rows.with_columns(
-        identifiers([pl.lit(tenant), pl.col("cohort_id"), pl.col("subject")]).alias("membership_key"),
+    rows = keyed(rows, tenant).with_columns(
         *[instant(name).alias(name) for name in ("entered_at", "expires_at", "updated_at")],
         _version(versions),
     )
     return _shaped(rows, tuple(COHORT_MEMBERSHIP))
+
+
+def keyed(rows: pl.DataFrame, tenant: str) -> pl.DataFrame:
+    """Fill ``membership_key`` where it is not known yet; hashing what is carried every day would cost more."""
+    key = identifiers([pl.lit(tenant), pl.col("cohort_id"), pl.col("subject")]).alias("membership_key")
+    if "membership_key" not in rows.columns:
+        return rows.with_columns(key)
+    known = pl.col("membership_key").is_not_null()
+    return pl.concat([rows.filter(known), rows.filter(~known).with_columns(key)])
 
 
 def _version(versions: Mapping[str, str]) -> pl.Expr:
