@@ -27,7 +27,7 @@ UNRESOLVED_REFERENCES = Contract(
         Column("since", "timestamp", required=True, description="Instant of the waiting row's first version."),
         Column("date", "date", description="Tenant day that waits; null for entities without one."),
         Column("blocked_minor", "int64", description="Money of the waiting row, in minor units."),
-        Column("currency", "string"),
+        Column("currency", "string", description="ISO 4217."),
     ),
 )
 
@@ -39,7 +39,7 @@ CART_ACTIVITY = Contract(
     primary_key=("date", "flockr_vid", "occurred_at", "event_id", "product_id", "line"),
     columns=(
         DATE,
-        Column("flockr_vid", "string", required=True),
+        Column("flockr_vid", "string", required=True, description="Visitor."),
         Column("occurred_at", "timestamp", required=True),
         Column("event_id", "string", required=True, description="external_id of the event."),
         Column("line", "int64", required=True, description="Position in the event's products, 0 for a scalar product."),
@@ -48,7 +48,7 @@ CART_ACTIVITY = Contract(
         Column("product_id", "string", description="Null for steps without a product."),
         Column("quantity", "int64", required=True, description="Thousandths; 0 for steps without a product."),
         Column("unit_price_minor", "int64"),
-        Column("currency", "string"),
+        Column("currency", "string", description="ISO 4217."),
         Column("outlet_id", "string"),
     ),
 )
@@ -62,10 +62,10 @@ CUSTOMER_ORDERS = Contract(
         Column("order_id", "string", required=True, description="external_id of the transaction."),
         Column("kind", "string", required=True, enum=("sale", "return")),
         Column("sale_id", "string", description="The sale a return is against; the order itself for a sale."),
-        Column("customer_id", "string"),
+        Column("customer_id", "string", description="Customer, if known."),
         Column("occurred_at", "timestamp", required=True),
         Column("net_minor", "int64", required=True, description="Negative for a return."),
-        Column("currency", "string", required=True),
+        Column("currency", "string", required=True, description="ISO 4217."),
         Column("units", "int64", required=True, description="Thousandths; negative for a return."),
         Column("discount_minor", "int64", required=True),
         Column("channel", "string", required=True),
@@ -80,17 +80,17 @@ ORDER_LINES = Contract(
     primary_key=("date", "order_id", "line_no"),
     columns=(
         DATE,
-        Column("order_id", "string", required=True),
+        Column("order_id", "string", required=True, description="external_id of the transaction."),
         Column("line_no", "int64", required=True),
         Column("kind", "string", required=True, enum=("sale", "return")),
         Column("sale_id", "string"),
-        Column("customer_id", "string"),
+        Column("customer_id", "string", description="Customer, if known."),
         Column("occurred_at", "timestamp", required=True),
         Column("product_id", "string"),
         Column("quantity", "int64", required=True, description="Thousandths; negative for a return."),
         Column("net_minor", "int64", required=True),
         Column("discount_minor", "int64", required=True),
-        Column("currency", "string", required=True),
+        Column("currency", "string", required=True, description="ISO 4217."),
         Column("outlet_id", "string"),
         Column("channel", "string", required=True),
     ),
@@ -102,10 +102,10 @@ VISITOR_ORDERS = Contract(
     primary_key=("date", "flockr_vid", "order_id"),
     columns=(
         DATE,
-        Column("flockr_vid", "string", required=True),
-        Column("order_id", "string", required=True),
+        Column("flockr_vid", "string", required=True, description="Visitor."),
+        Column("order_id", "string", required=True, description="external_id of the transaction."),
         Column("ordered_at", "timestamp", required=True),
-        Column("customer_id", "string"),
+        Column("customer_id", "string", description="Customer, if known."),
     ),
 )
 
@@ -115,7 +115,7 @@ VISITOR_DAILY = Contract(
     primary_key=("date", "flockr_vid"),
     columns=(
         DATE,
-        Column("flockr_vid", "string", required=True),
+        Column("flockr_vid", "string", required=True, description="Visitor."),
         Column("events", "int64", required=True),
         Column("sessions", "int64", required=True),
         Column("views", "int64", required=True),
@@ -135,8 +135,8 @@ CUSTOMER_DAILY = Contract(
     primary_key=("date", "customer_id", "currency"),
     columns=(
         DATE,
-        Column("customer_id", "string", required=True),
-        Column("currency", "string", required=True),
+        Column("customer_id", "string", required=True, description="Customer."),
+        Column("currency", "string", required=True, description="ISO 4217."),
         Column("orders", "int64", required=True),
         Column("spend_minor", "int64", required=True),
         Column("discount_minor", "int64", required=True),
@@ -154,7 +154,7 @@ PRODUCT_HOURLY = Contract(
     primary_key=("date", "product_id", "hour"),
     columns=(
         DATE,
-        Column("product_id", "string", required=True),
+        Column("product_id", "string", required=True, description="SKU."),
         Column("hour", "timestamp", required=True, description="Start of the UTC hour."),
         Column("views", "int64", required=True),
         Column("views_last_15m", "int64", required=True),
@@ -171,7 +171,7 @@ PRODUCT_DAILY = Contract(
     primary_key=("date", "product_id"),
     columns=(
         DATE,
-        Column("product_id", "string", required=True),
+        Column("product_id", "string", required=True, description="SKU."),
         Column("views", "int64", required=True),
         Column("viewers", "int64", required=True, description="Distinct visitors."),
         Column("adds", "int64", required=True),
@@ -181,7 +181,7 @@ PRODUCT_DAILY = Contract(
         Column(
             "revenue_minor", "int64", required=True, description="Net of sale lines; only where one currency was used."
         ),
-        Column("currency", "string"),
+        Column("currency", "string", description="ISO 4217."),
         Column(
             "in_stock",
             "boolean",
@@ -203,17 +203,19 @@ SIGNAL_SNAPSHOTS = Contract(
     primary_key=("date", "signal_id", "subject"),
     columns=(
         DATE,
-        Column("signal_id", "string", required=True),
+        Column("signal_id", "string", required=True, description="Which signal, with its window."),
         Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
-        Column("subject", "string", required=True),
+        Column(
+            "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
+        ),
         Column(
             "value", "ratio", description="A count, or one division of two integers; null when infinite or undefined."
         ),
-        Column("state", "string"),
-        Column("value_prev", "ratio"),
-        Column("state_prev", "string"),
-        Column("inputs_hash", "string", required=True),
-        Column("definition_version", "string", required=True),
+        Column("state", "string", description="State, for signals that have one."),
+        Column("value_prev", "ratio", description="Value at the end of the day before."),
+        Column("state_prev", "string", description="State at the end of the day before."),
+        Column("inputs_hash", "string", required=True, description="Hash of the integers behind the value."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
     ),
 )
 
@@ -223,19 +225,23 @@ SIGNAL_CROSSINGS = Contract(
     primary_key=("date", "crossing_id"),
     columns=(
         DATE,
-        Column("crossing_id", "string", required=True),
-        Column("signal_id", "string", required=True),
+        Column(
+            "crossing_id", "string", required=True, description="Hash of tenant, signal, subject, state and instant."
+        ),
+        Column("signal_id", "string", required=True, description="Which signal, with its window."),
         Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
-        Column("subject", "string", required=True),
-        Column("from_state", "string"),
-        Column("to_state", "string", required=True),
+        Column(
+            "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
+        ),
+        Column("from_state", "string", description="State before; null for the first."),
+        Column("to_state", "string", required=True, description="State after."),
         Column("value_before", "ratio"),
         Column("value_after", "ratio"),
-        Column("threshold", "ratio"),
+        Column("threshold", "ratio", description="Bound that was crossed, where there is one."),
         Column("direction", "string", required=True, enum=("up", "down")),
-        Column("effective_at", "timestamp", required=True),
+        Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
         Column("suppressed_by", "string", enum=("cooldown", "dwell")),
-        Column("definition_version", "string", required=True),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
     ),
 )
 
@@ -243,7 +249,7 @@ SIGNAL_CROSSINGS = Contract(
 
 CONTEXT: tuple[Column, ...] = (
     Column("cart_total_value_minor", "int64", description="Minor units."),
-    Column("currency", "string"),
+    Column("currency", "string", description="ISO 4217."),
     Column("cart_product_ids", "json"),
     Column("low_stock_product_ids", "json"),
     Column("top_signal", "string"),
@@ -259,15 +265,17 @@ COHORT_MEMBERSHIP = Contract(
     primary_key=("date", "cohort_id", "definition_version", "subject"),
     columns=(
         DATE,
-        Column("cohort_id", "string", required=True),
-        Column("definition_version", "string", required=True),
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
         Column("subject", "string", required=True, description="Visitor or customer id, by subject_type."),
         Column("membership_key", "string", required=True, description="Hash of tenant, cohort and subject."),
         Column("subject_type", "string", required=True, enum=("visitor", "customer")),
-        Column("flockr_vid", "string"),
-        Column("external_id", "string"),
-        Column("is_member", "boolean", required=True),
-        Column("entered_at", "timestamp", required=True),
+        Column("flockr_vid", "string", description="Visitor linked to the subject, if any."),
+        Column("external_id", "string", description="Customer linked to the subject, if any."),
+        Column("is_member", "boolean", required=True, description="False for those who left on the day."),
+        Column(
+            "entered_at", "timestamp", required=True, description="Instant of the data at which the membership began."
+        ),
         Column("expires_at", "timestamp", description="When it ends if nothing happens."),
         *CONTEXT,
         Column("updated_at", "timestamp", required=True, description="Last instant of the data that changed the row."),
@@ -280,10 +288,12 @@ COHORT_TRANSITIONS = Contract(
     primary_key=("date", "cohort_id", "definition_version", "subject", "effective_at", "direction"),
     columns=(
         DATE,
-        Column("cohort_id", "string", required=True),
-        Column("definition_version", "string", required=True),
-        Column("subject", "string", required=True),
-        Column("effective_at", "timestamp", required=True),
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column(
+            "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
+        ),
+        Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
         Column("direction", "string", required=True, enum=DIRECTIONS),
         Column(
             "transition_id",
@@ -292,8 +302,8 @@ COHORT_TRANSITIONS = Contract(
             description="Hash of tenant, cohort, subject, direction and instant.",
         ),
         Column("subject_type", "string", required=True, enum=("visitor", "customer")),
-        Column("flockr_vid", "string"),
-        Column("external_id", "string"),
+        Column("flockr_vid", "string", description="Visitor linked to the subject, if any."),
+        Column("external_id", "string", description="Customer linked to the subject, if any."),
         Column(
             "caused_by",
             "string",
@@ -310,11 +320,11 @@ COHORT_SIZES = Contract(
     primary_key=("date", "cohort_id", "definition_version"),
     columns=(
         DATE,
-        Column("cohort_id", "string", required=True),
-        Column("definition_version", "string", required=True),
-        Column("size", "int64", required=True, minimum=0),
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column("size", "int64", required=True, minimum=0, description="Members at the end of the day."),
         Column("entered", "int64", required=True, minimum=0, description="Entries, counted per transition."),
-        Column("exited", "int64", required=True, minimum=0),
+        Column("exited", "int64", required=True, minimum=0, description="Exits, counted per transition."),
     ),
 )
 
@@ -339,8 +349,8 @@ EVENT_LOG = Contract(
         ),
         Column("emission", "string", required=True, enum=("sent", "withheld")),
         Column("withheld_because", "string", enum=("backfill", "definition", "too_old")),
-        Column("effective_at", "timestamp", required=True),
-        Column("detected_at", "timestamp", required=True),
+        Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
+        Column("detected_at", "timestamp", required=True, description="When a run noticed it."),
         Column("supersedes", "string", description="The event that a retraction takes back."),
         Column("cohort_id", "string"),
         Column("subject_type", "string"),
