@@ -19,16 +19,24 @@ import polars as pl
 from pipelines.calendar import days_between, local_date
 from pipelines.config import Tenant
 from pipelines.facts.cross_day import cross_day_orders
+from pipelines.facts.early import early_clicks, early_prices
+from pipelines.facts.places import tenant_containment
 from pipelines.landing import store
 from pipelines.step import Step
 from pipelines.storage.durable import write_bytes
-from pipelines.storage.hashing import subject_key
+from pipelines.storage.hashing import logical_sha256, subject_key
 from schemas.entities import ENTITIES
 from schemas.registry import DIMENSIONS, LAKE
 
 #: Entities whose rows make a day exist.
 DATED = tuple(entity.name for entity in ENTITIES.values() if entity.partitioned)
 _WHOLE = ""
+#: Tables of latest rows that steps read: the instant from which a row matters, and what it says then.
+_CLOCKS = {
+    "identity_links": ("occurred_at", "external_id", "flockr_vid", "customer_id"),
+    "products": ("first_published_at", "external_id"),
+}
+_EARLY = {"event_facts": early_prices, "campaign_files": early_clicks}
 
 
 class Freshness:
@@ -92,16 +100,34 @@ class Freshness:
         if step.group == "entities":
             return _hash(*parts, *self._entity_inputs(step.outputs[0], day))
         if step.name == "order_facts":
-            parts.append(str(self._cross_day_orders.get(day, "")))
-        for name in step.inputs:
-            if name not in LAKE:
-                continue
-            if LAKE[name].partitioned:
-                parts.append(self._table_files(name).get(day, "-"))
-            elif name.removesuffix("_history") in DIMENSIONS:
-                parts.append(self._prefix(f"{name.removesuffix('_history')}_history").get(day, ""))
-        parts.append(self._waiting.get(day, ""))
+            spans = self._cross_day_orders.get(day)
+            # The event's day decides whose visitor it was, also when it is the later one.
+            parts += [] if spans is None else [str(spans), repr(self._table_files("identity_links"))]
+        parts += [self._of_input(name, day) for name in step.inputs if name in LAKE]
+        parts += [self._early(step.name).get(day, ""), self._waiting.get(day, "")]
         return _hash(*parts)
+
+    def _of_input(self, name: str, day: date) -> str:
+        if LAKE[name].partitioned:
+            return self._table_files(name).get(day, "-")
+        if name in _CLOCKS:
+            return self._prefix(name).get(day, "")
+        if name in ("groups", "outlets"):
+            # Who holds whom is taken as it is now, for every day.
+            return self._containment
+        dimension = name.removesuffix("_history")
+        return self._prefix(f"{dimension}_history").get(day, "") if dimension in DIMENSIONS else ""
+
+    def _early(self, step: str) -> dict[date, str]:
+        """By day: versions that hold from before their own instant, since rows of the day name them so early."""
+        key = f"early:{step}"
+        if key not in self._prefixes and step in _EARLY:
+            self._prefixes[key] = _EARLY[step](self.tenant)
+        return self._prefixes.get(key, {})
+
+    @cached_property
+    def _containment(self) -> str:
+        return logical_sha256(tenant_containment(self.tenant))
 
     def _entity_inputs(self, entity: str, day: date) -> Iterable[str]:
         yield self._landed(entity).get(day, "")
@@ -146,18 +172,24 @@ class Freshness:
         return self._prefixes[key]
 
     def _prefix(self, history: str) -> dict[date, str]:
-        """By day: hash of the versions of a dimension that were valid by the end of the day."""
+        """By day: hash of the versions of a dimension that were valid by the end of the day.
+
+        Of a table of latest rows: hash of what had happened by the end of the day. A row that is withdrawn or moved is
+        gone from the day on which it stood, which versions up to that day would not say.
+        """
         if history not in self._prefixes:
             self._prefixes[history] = self._versions_by_day(history) if self.tenant.lake.exists(history) else {}
         return self._prefixes[history]
 
     def _versions_by_day(self, history: str) -> dict[date, str]:
         days = self.available_days()
+        clock, *said = _CLOCKS.get(history, ("effective_from", "external_id", "version_hash"))
+        rows = self.tenant.lake.scan(history).filter(pl.col(clock).is_not_null())
+        texts = [pl.col(name).fill_null("") for name in said]
         versions = (
-            self.tenant.lake.scan(history)
-            .select(
-                local_date(pl.col("effective_from"), self.tenant.zone).alias("day"),
-                pl.concat_str("external_id", "version_hash").alias("version"),
+            rows.select(
+                local_date(pl.col(clock), self.tenant.zone).alias("day"),
+                pl.concat_str(*texts, pl.col(clock).to_physical(), separator="\x1f").alias("version"),
             )
             .with_columns(subject_key("version"))
             .group_by("day")

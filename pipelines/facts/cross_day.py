@@ -36,7 +36,9 @@ def cross_day_orders(tenant: Tenant) -> dict[date, int]:
         .select("external_id", "date", pl.concat_str("op", pl.col("order_at").to_physical()).alias("version"))
         .collect(engine="streaming")
     )
-    pairs = events.join(versions, left_on="order_id", right_on="external_id").filter(
+    # Without a transaction the first of several events counts, so that they depend on each other as well.
+    named = events.select(external_id="order_id", date="event_day", version="event")
+    pairs = events.join(pl.concat([versions, named]), left_on="order_id", right_on="external_id").filter(
         pl.col("date").is_not_null() & (pl.col("date") != pl.col("event_day"))
     )
     weighed = pairs.with_columns(pl.concat_str("order_id", "event", "version", separator="\x1f").alias("pair"))
