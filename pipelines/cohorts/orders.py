@@ -65,17 +65,20 @@ def intervals(cohort: Cohort, orders: pl.DataFrame, horizon: int) -> pl.DataFram
 
 def _frequent(orders: pl.DataFrame, window: int, at_least: int) -> pl.DataFrame:
     leaves = pl.min_horizontal(pl.col("at") + window, "returned_at")
-    steps = pl.concat(
-        [
-            orders.select("subject", "at", pl.lit(1).alias("step"), pl.lit(False).alias("back")),
-            orders.select(
-                "subject", leaves.alias("at"), pl.lit(-1).alias("step"), (pl.col("returned_at") == leaves).alias("back")
-            ),
-        ]
+    numbered = orders.with_columns(
+        pl.col("subject").rle_id().alias("place"), pl.lit(False).alias("back"), pl.lit(1, dtype=pl.Int64).alias("step")
     )
-    net = steps.group_by("subject", "at").agg(pl.col("step").sum().cast(pl.Int64), pl.col("back").any())
-    path = net.sort("subject", "at").with_columns((pl.col("step").cum_sum().over("subject") >= at_least).alias("on"))
-    changed = path.filter(pl.col("on") != pl.col("on").shift(1).over("subject").fill_null(False))
+    left_at = numbered.with_columns(
+        leaves.alias("at"), (pl.col("returned_at") == leaves).alias("back"), -pl.col("step").alias("step")
+    )
+    # Sorted running sums: a window over each subject costs ten times as much. What a subject adds it takes away in the
+    # end, so the sum over all rows before is that of the subject; the last step of an instant tells what holds after.
+    steps = pl.concat([numbered, left_at]).sort("place", "at", "back")
+    counted = steps.with_columns((pl.col("step").cum_sum() >= at_least).alias("on"))
+    again = (pl.col("place") == pl.col("place").shift(-1)) & (pl.col("at") == pl.col("at").shift(-1))
+    path = counted.filter(~again.fill_null(False))
+    known = pl.col("on").shift(1) & (pl.col("place") == pl.col("place").shift(1))
+    changed = path.filter(pl.col("on") != known.fill_null(False))
     same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
     left = pl.when(pl.col("back").shift(-1)).then(pl.lit("return")).otherwise(pl.lit("expiry"))
     return (

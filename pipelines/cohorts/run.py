@@ -61,7 +61,7 @@ def results(
     by_order = [cohort for cohort in definitions.values() if cohort.subject == "customer"]
     last = day_of(max(wanted), tenant.zone)
     known = order_day.history(order_rows(tenant.lake, last), by_order, micros(last.end))
-    links = identity_links(tenant.lake)
+    links = tables.spans(identity_links(tenant.lake))
     sizes: dict[str, int] | None = None
     for day, carts, carried in _cart_days(tenant, definitions, wanted):
         if day.date not in set(wanted):
@@ -140,7 +140,11 @@ def _order_sizes(known: order_day.History, day: Day) -> dict[str, int]:
 
 
 def _published(
-    parts: Sequence[tuple[Result, str]], links: pl.DataFrame, tenant: Tenant, versions: Mapping[str, str], day: Day
+    parts: Sequence[tuple[Result, str]],
+    links: Mapping[str, pl.DataFrame],
+    tenant: Tenant,
+    versions: Mapping[str, str],
+    day: Day,
 ) -> DayTables:
     typed = [
         replace(

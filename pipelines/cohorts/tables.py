@@ -9,25 +9,30 @@ import polars as pl
 
 from pipelines.calendar import Day
 from pipelines.cohorts.cart_day import Result
+from pipelines.cohorts.cart_state import INF
 from pipelines.errors import MurmurError
 from pipelines.signals.demand import micros
 from pipelines.storage.hashing import identifiers
 from schemas.contract import Column
 from schemas.tables import COHORT_MEMBERSHIP, COHORT_TRANSITIONS, CONTEXT
 
+#: Kind of subject -> the column that names it, and the column of the other one.
+SIDES = {"visitor": ("flockr_vid", "customer_id"), "customer": ("customer_id", "flockr_vid")}
 LINKS = {"flockr_vid": pl.String, "customer_id": pl.String, "linked_at": pl.Int64}
 
 
-def transitions(result: Result, links: pl.DataFrame, tenant: str, versions: Mapping[str, str]) -> pl.DataFrame:
+def transitions(
+    result: Result, links: Mapping[str, pl.DataFrame], tenant: str, versions: Mapping[str, str]
+) -> pl.DataFrame:
     """Rows of ``cohort_transitions`` without the date.
 
     Args:
         result: rows of a day of cohorts with one kind of subject; ``subject_type`` is a column.
-        links: ``LINKS``.
+        links: what ``spans`` gave.
         tenant: tenant id, a part of each ``transition_id``.
         versions: definition version by cohort.
     """
-    rows = linked(result.transitions, links, pl.col("at"))
+    rows = linked(result.transitions, links)
     iso = instant("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     parts = [pl.lit(tenant), pl.col("cohort_id"), pl.col("subject"), pl.col("direction"), iso]
     rows = rows.with_columns(
@@ -38,9 +43,11 @@ def transitions(result: Result, links: pl.DataFrame, tenant: str, versions: Mapp
     return _shaped(rows, tuple(COHORT_TRANSITIONS))
 
 
-def membership(result: Result, links: pl.DataFrame, tenant: str, versions: Mapping[str, str], day: Day) -> pl.DataFrame:
+def membership(
+    result: Result, links: Mapping[str, pl.DataFrame], tenant: str, versions: Mapping[str, str], day: Day
+) -> pl.DataFrame:
     """Rows of ``cohort_membership`` without the date; arguments as for ``transitions``."""
-    rows = linked(result.members, links, pl.lit(micros(day.end)))
+    rows = linked(result.members, links, micros(day.end))
     rows = keyed(rows, tenant).with_columns(
         *[instant(name).alias(name) for name in ("entered_at", "expires_at", "updated_at")],
         _version(versions),
@@ -66,25 +73,48 @@ def instant(name: str) -> pl.Expr:
     return pl.from_epoch(name, time_unit="us").dt.replace_time_zone("UTC")
 
 
-def linked(rows: pl.DataFrame, links: pl.DataFrame, before: pl.Expr) -> pl.DataFrame:
-    """Add ``flockr_vid`` and ``external_id``: the subject, and the other by the newest link before an instant."""
-    kind = rows["subject_type"].first() if rows.height else "visitor"
-    own, other = ("flockr_vid", "customer_id") if kind == "visitor" else ("customer_id", "flockr_vid")
-    newest = links.sort("linked_at", other).select(pl.col(own).alias("subject"), other, "linked_at")
-    joined = (
-        rows.with_columns(before.cast(pl.Int64).alias("before"))
-        .sort("before")
-        .join_asof(
-            newest,
-            left_on="before",
-            right_on="linked_at",
-            by="subject",
-            strategy="backward",
-            check_sortedness=False,
-            allow_exact_matches=False,
-        )
+def spans(links: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """When a subject is linked to which other, by kind of subject.
+
+    Args:
+        links: ``LINKS``; of two links at one instant the greater other id counts.
+
+    Returns:
+        kind -> ``subject``, ``other``, ``linked_at``, ``until``; the link holds in ``(linked_at, until]``.
+    """
+    found = {}
+    for kind, (own, other) in SIDES.items():
+        rows = links.select(pl.col(own).alias("subject"), pl.col(other).alias("other"), "linked_at")
+        rows = rows.sort("subject", "linked_at", "other")
+        same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
+        until = pl.when(same).then(pl.col("linked_at").shift(-1)).otherwise(INF).alias("until")
+        found[kind] = rows.with_columns(until).filter(pl.col("linked_at") < pl.col("until"))
+    return found
+
+
+def linked(rows: pl.DataFrame, links: Mapping[str, pl.DataFrame], before: int | None = None) -> pl.DataFrame:
+    """Add ``flockr_vid`` and ``external_id``: the subject, and the other by the newest link before an instant.
+
+    Args:
+        rows: ``subject``, ``subject_type`` (one kind), and ``at`` where each row has an instant of its own.
+        links: what ``spans`` gave.
+        before: one instant for all rows.
+    """
+    kind = str(rows["subject_type"].first()) if rows.height else "visitor"
+    own, other = SIDES[kind]
+    holds = (pl.col("linked_at") < pl.col("before")) & (pl.col("before") <= pl.col("until"))
+    if before is not None:
+        now = links[kind].with_columns(pl.lit(before).alias("before")).filter(holds)
+        joined = rows.join(now.select("subject", "other"), on="subject", how="left")
+    else:
+        wanted = rows.select("subject", pl.col("at").alias("before")).unique()
+        then = wanted.join(links[kind], on="subject").filter(holds).select("subject", "other", at="before")
+        joined = rows.join(then, on=["subject", "at"], how="left")
+    return (
+        joined.with_columns(pl.col("subject").alias(own))
+        .rename({"other": other})
+        .rename({"customer_id": "external_id"})
     )
-    return joined.with_columns(pl.col("subject").alias(own)).rename({"customer_id": "external_id"})
 
 
 def _shaped(rows: pl.DataFrame, columns: tuple[Column, ...]) -> pl.DataFrame:
