@@ -122,7 +122,7 @@ def _good(result: Typed, numbers: pl.Series, texts: records.Texts, entity: Entit
     """The rows that stay, with line_no, order_at and patch_fields."""
     frame = result.frame.with_columns(numbers, order_instant(entity).alias("order_at"))
     frame = frame.filter(~result.verdict.refused) if result.verdict.refused.any() else frame
-    patches = frame.filter(pl.col("op") == "patch")["line_no"].to_list()
+    patches = frame["line_no"].filter(frame["op"] == "patch").to_list()
     if not patches:
         return frame.with_columns(pl.lit(None, pl.String).alias("patch_fields"))
     if texts.empty_clears:

@@ -119,12 +119,21 @@ def _deep(value: Any) -> bool:
 
 
 def _declared(name: str, fields: tuple[Nested, ...], texts: pl.Series, zone: ZoneInfo) -> tuple[pl.Series, pl.Series]:
-    """Arrays of objects are taken apart, typed field by field as columns, and put together again."""
+    """Canonical text and reason of declared values, each distinct text taken apart once."""
     present = texts.is_not_null().arg_true()
     if not len(present):
         return values.nothing(pl.String, len(texts)), values.nothing(pl.String, len(texts))
+    given = texts.gather(present).alias("text")
+    distinct = given.unique()
+    known = _taken_apart(name, fields, distinct, zone).with_columns(distinct)
+    found = given.to_frame().join(known, on="text", how="left", maintain_order="left")
+    return _placed(found["value"], present, len(texts)), _placed(found["reason"], present, len(texts))
+
+
+def _taken_apart(name: str, fields: tuple[Nested, ...], texts: pl.Series, zone: ZoneInfo) -> pl.DataFrame:
+    """Arrays of objects are taken apart, typed field by field as columns, and put together again: value and reason."""
     one = name in OBJECTS
-    parsed = _parse(texts.gather(present), fields, one)
+    parsed = _parse(texts, fields, one)
     wrong = pl.select(pl.when(parsed["shape"].is_null()).then(pl.lit(f"invalid_json:{name}"))).to_series()
     items = parsed.select("row", "item").explode("item", empty_as_null=False, keep_nulls=False)
     text, reason = _objects(name, items["item"].struct.unnest(), fields, zone)
@@ -138,10 +147,8 @@ def _declared(name: str, fields: tuple[Nested, ...], texts: pl.Series, zone: Zon
         reason=pl.coalesce("wrong", "reason"),
         null=pl.col("shape") == "NULL",
     )
-    whole = whole.with_columns(
-        value=pl.when(pl.col("reason").is_null() & ~pl.col("null").fill_null(False)).then("value")
-    )
-    return _placed(whole["value"], present, len(texts)), _placed(whole["reason"], present, len(texts))
+    right = pl.col("reason").is_null() & ~pl.col("null").fill_null(False)
+    return whole.select("reason", value=pl.when(right).then("value"))
 
 
 def _placed(some: pl.Series, rows: pl.Series, height: int) -> pl.Series:
@@ -203,10 +210,10 @@ def _field(field: Nested, texts: pl.Series, zone: ZoneInfo) -> tuple[pl.Series, 
     """JSON text of one field's values, and where they are wrong."""
     if field.kind == "string":
         is_id = field.references is not None or field.name.endswith("_id")
-        texts = texts.set(texts == "", None) if is_id else texts
+        texts = values.filled(texts) if is_id else texts
         wrong = values.wrong_identifiers(texts, field.name, True) if is_id else texts.is_null() & False
         return _quoted(texts), wrong.fill_null(False)
-    texts = texts.set(texts == "", None)
+    texts = values.filled(texts)
     typed: pl.Series
     if field.kind == "timestamp":
         instants = times.instants(texts, None, zone)

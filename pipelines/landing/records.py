@@ -51,7 +51,7 @@ class Texts:
 class Lines:
     """Gives back a row as received."""
 
-    data: bytes | None
+    data: bytearray | None
     first_line: int
     frame: pl.DataFrame | None = None
 
@@ -103,7 +103,10 @@ def ndjson(piece: Piece, columns: Sequence[str]) -> Texts:
     numbers = _line_numbers(data, piece.first_line, frame.height)
     frame = frame.insert_column(0, numbers.rename(_LINE))
     lines = Lines(data, piece.first_line)
-    empty = frame.select(pl.all_horizontal(pl.col(columns).is_null())).to_series().arg_true().to_list()
+    sparse = all(frame[name].null_count() for name in columns)
+    empty = (
+        frame.select(pl.all_horizontal(pl.col(columns).is_null())).to_series().arg_true().to_list() if sparse else []
+    )
     doubtful = sorted({*empty, *suspects})
     raws = lines.raw([numbers[i] for i in doubtful])
     known = {r.line_no for r in refused}
@@ -120,7 +123,7 @@ def ndjson(piece: Piece, columns: Sequence[str]) -> Texts:
     return Texts(frame, refused, lines, may_hold_controls(data), _unknown(data, columns))
 
 
-def _clean(piece: Piece) -> tuple[bytes, list[Refused]]:
+def _clean(piece: Piece) -> tuple[bytearray, list[Refused]]:
     """Lines that are not UTF-8 or hold NUL are set aside; an unreadable word keeps their place."""
     data = piece.data
     if b"\0" not in data and _is_utf8(data):
@@ -130,11 +133,11 @@ def _clean(piece: Piece) -> tuple[bytes, list[Refused]]:
         reason = "nul_byte" if b"\0" in line else None if _is_utf8(line) else "invalid_utf8"
         if reason:
             refused.append(Refused(piece.first_line + index, reason, line.decode("latin-1")))
-            lines[index] = b"!"
-    return b"\n".join(lines), refused
+            lines[index] = bytearray(b"!")
+    return bytearray(b"\n").join(lines), refused
 
 
-def _is_utf8(data: bytes) -> bool:
+def _is_utf8(data: bytes | bytearray) -> bool:
     if data.isascii():
         return True
     try:
@@ -144,7 +147,7 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _duckdb_ndjson(data: bytes, columns: Sequence[str], *, lenient: bool) -> pl.DataFrame:
+def _duckdb_ndjson(data: bytearray, columns: Sequence[str], *, lenient: bool) -> pl.DataFrame:
     listed = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
     with _readable(data) as path, duckdb.connect() as connection:
         frame: pl.DataFrame = connection.sql(
@@ -154,7 +157,7 @@ def _duckdb_ndjson(data: bytes, columns: Sequence[str], *, lenient: bool) -> pl.
         return frame
 
 
-def _suspects(data: bytes, height: int) -> dict[int, str]:
+def _suspects(data: bytearray, height: int) -> dict[int, str]:
     """Row index -> reason, for rows that are no JSON object or name a key twice."""
     with _readable(data) as path, duckdb.connect() as connection:
         rows = connection.sql(
@@ -168,7 +171,7 @@ def _suspects(data: bytes, height: int) -> dict[int, str]:
     return {i: "malformed_json" if broken else "duplicate_key_in_row" for i, broken, _ in found.iter_rows()}
 
 
-def _line_numbers(data: bytes, first: int, height: int) -> pl.Series:
+def _line_numbers(data: bytearray, first: int, height: int) -> pl.Series:
     """Line of each row; blank lines have none."""
     count = data.count(b"\n") + (0 if data.endswith(b"\n") or not data else 1)
     if count == height:
@@ -192,7 +195,7 @@ def _truncated(piece: Piece, number: int, numbers: pl.Series, reason: str) -> st
     return "truncated_last_line" if at_end and reason == "malformed_json" else reason
 
 
-def _unknown(data: bytes, columns: Sequence[str], rows: int = 200) -> frozenset[str]:
+def _unknown(data: bytearray, columns: Sequence[str], rows: int = 200) -> frozenset[str]:
     """Field names in the first rows that are not asked for."""
     names: set[str] = set()
     for line in data[: 1 << 20].split(b"\n", rows)[:rows]:
@@ -206,7 +209,7 @@ def _unknown(data: bytes, columns: Sequence[str], rows: int = 200) -> frozenset[
 
 
 @contextmanager
-def _readable(data: bytes) -> Iterator[str]:
+def _readable(data: bytearray) -> Iterator[str]:
     """A path that DuckDB can open for these bytes, which never touch a disk: they may hold personal data."""
     handle = os.memfd_create("piece")
     try:
@@ -233,7 +236,7 @@ def _array(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
             and _wrong_line(head.data.decode("utf-8", "replace")) is None
         ):
             text = " ".join(head.data.decode("utf-8").split("\n"))
-            yield ndjson(Piece(text.encode(), 1, True, True), columns)
+            yield ndjson(Piece(bytearray(text.encode()), 1, True, True), columns)
             return
         for piece in text_pieces(payload):
             yield ndjson(piece, columns)
@@ -243,7 +246,7 @@ def _array(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
         raise FileRefusedError("not_utf8")
     elements, remainder = _elements(data.decode("utf-8"))
     joined = "\n".join(elements)
-    texts = ndjson(Piece(joined.encode(), 1, True, True), columns)
+    texts = ndjson(Piece(bytearray(joined.encode()), 1, True, True), columns)
     if remainder:
         texts.refused.append(Refused(len(elements) + 1, "truncated_array", remainder))
     yield texts
@@ -299,7 +302,7 @@ def _header(line: str) -> list[str]:
     return names
 
 
-def _csv_piece(data: bytes, first: int, header: list[str], columns: Sequence[str], piece: Piece) -> Texts:
+def _csv_piece(data: bytearray, first: int, header: list[str], columns: Sequence[str], piece: Piece) -> Texts:
     # Names of a header are foreign text, so the parser only sees positions.
     places = {name: f"c{i}" for i, name in enumerate(header)}
     listed = ", ".join(f"'{place}': 'VARCHAR'" for place in places.values())
@@ -334,7 +337,7 @@ def _csv_piece(data: bytes, first: int, header: list[str], columns: Sequence[str
     return Texts(frame, refused, Lines(None, first, frame), True, unknown, empty_clears=True)
 
 
-def _line_end(data: bytes) -> str:
+def _line_end(data: bytearray) -> str:
     return "\\r\\n" if b"\r\n" in data[: 1 << 16] else "\\n"
 
 

@@ -118,13 +118,13 @@ class Piece:
     """Whole records of a text file.
 
     Attributes:
-        data: bytes, UTF-8 not yet checked.
+        data: the bytes, UTF-8 not yet checked; nobody changes them.
         first_line: 1-based line number of the first line.
         last: nothing follows.
         terminated: the file goes on, or ends with a line end.
     """
 
-    data: bytes
+    data: bytearray
     first_line: int
     last: bool
     terminated: bool
@@ -142,20 +142,20 @@ def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = No
         FileRefusedError: empty, not UTF-8 by its first bytes, CR-only, broken gzip, or a line longer than a piece.
     """
     size = size or PIECE_BYTES
-    line, rest, first, seen = 1, b"", True, False
+    line, rest, first, seen = 1, bytearray(), True, False
     with payload.decoded() as stream:
         while True:
-            block = _read(stream, size)
-            data = rest + block if rest else block
+            data, ended = _extended(stream, rest, size)
             if first:
                 data, first = _checked_head(data), False
                 seen = seen or not (data.isspace() or not data)
-            if len(block) < size:
+            if ended:
                 break
             cut = _border(data, quoted)
-            yield Piece(data[:cut], line, False, True)
-            line += data.count(b"\n", 0, cut)
             rest = data[cut:]
+            del data[cut:]
+            yield Piece(data, line, False, True)
+            line += data.count(b"\n")
     if not seen:
         raise FileRefusedError("empty_file")
     yield Piece(data, line, True, data.endswith(b"\n") or not data)
@@ -172,18 +172,33 @@ def whole(payload: Payload) -> bytes:
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
-    """As ``read``, but never short before the end, and gzip errors are a reason."""
-    parts, missing = [], size
+    """As ``read``, with gzip errors as a reason."""
     try:
-        while missing and (part := stream.read(missing)):
-            parts.append(part)
-            missing -= len(part)
+        return stream.read(size)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise FileRefusedError("broken_gzip") from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _checked_head(data: bytes) -> bytes:
+def _extended(stream: BinaryIO, rest: bytearray, size: int) -> tuple[bytearray, bool]:
+    """``rest`` with up to ``size`` bytes of the stream after it, and whether the stream has ended.
+
+    Read into place: a copy of a piece costs as much as checking it.
+    """
+    data = bytearray(len(rest) + size)
+    data[: len(rest)] = rest
+    end = len(rest)
+    try:
+        with memoryview(data) as view:
+            while end < len(data) and (count := stream.readinto(view[end:])):  # type: ignore[attr-defined]
+                end += count
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise FileRefusedError("broken_gzip") from None
+    ended = end < len(data)
+    del data[end:]
+    return data, ended
+
+
+def _checked_head(data: bytearray) -> bytearray:
     """Drop a UTF-8 byte order mark; refuse what is no UTF-8 text with line feeds."""
     if data.startswith(_FOREIGN_MARKS):
         raise FileRefusedError("not_utf8:utf-16")
@@ -196,7 +211,7 @@ def _checked_head(data: bytes) -> bytes:
     return data
 
 
-def _border(data: bytes, quoted: bool) -> int:
+def _border(data: bytearray, quoted: bool) -> int:
     """Length of the whole records at the start of ``data``."""
     cut = data.rfind(b"\n") + 1
     if quoted:

@@ -1,13 +1,16 @@
 """Typed rows of a batch on their way to one sorted file, in bounded memory.
 
 One piece stays in memory. From the second on, pieces wait as Arrow files, cut into ranges of the final order, and the
-file is written range by range.
+file is written range by range. A column that says one thing in all rows of a piece, most often nothing, waits as that
+one value: records fill few of the columns that an entity declares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -17,6 +20,21 @@ from pipelines.landing.layout import ROW_GROUP_ROWS, SORTED_BY
 
 #: Without days, rows are cut by the top bits of their key, which is a hash and so spreads evenly.
 _KEY_RANGE = 1 << 58
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A waiting piece.
+
+    Attributes:
+        path: its Arrow file.
+        constant: columns that are not in the file, and the value of all their rows.
+        places: range -> first row and number of rows.
+    """
+
+    path: Path
+    constant: dict[str, Any]
+    places: dict[int, tuple[int, int]]
 
 
 class Spool:
@@ -31,7 +49,7 @@ class Spool:
         self.folder = folder
         self._schema = schema
         self._held: pl.DataFrame | None = None
-        self._parts: list[tuple[Path, dict[int, tuple[int, int]]]] = []
+        self._parts: list[_Part] = []
         self._keys: list[pl.Series] = []
 
     def add(self, piece: pl.DataFrame) -> None:
@@ -56,12 +74,12 @@ class Spool:
         """Every piece once more, in no particular row order."""
         if self._held is not None:
             yield self._held
-        for path, _ in self._parts:
-            yield _mapped(path)
+        for part in self._parts:
+            yield self._whole(_mapped(part.path), part.constant)
 
     def write(self, path: Path, dropped: pl.Series, repeated: pl.Series) -> None:
         """Write the file: without the dropped line numbers, with ``repeat`` set, sorted by ``SORTED_BY``."""
-        frames = (_final(frame, dropped, repeated) for frame in self._ranges())
+        frames = (self._whole(_final(frame, dropped, repeated), constant) for frame, constant in self._ranges())
         if not self._parts:
             frame = next(frames, pl.DataFrame(schema=self._schema))
             frame.write_parquet(path, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True)
@@ -75,25 +93,46 @@ class Spool:
             path, maintain_order=True, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True
         )
 
-    def _ranges(self) -> Iterator[pl.DataFrame]:
+    def _ranges(self) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
+        """Unsorted rows of one range after the other, and the values of the columns that the frame leaves out."""
         if self._held is not None:
-            yield self._held
+            yield self._held, {}
         for ranges in _together({name: self._rows(name) for name in self._names()}):
+            parts = [part for part in self._parts if not part.places.keys().isdisjoint(ranges)]
+            shared = _shared(part.constant for part in parts)
+            varying = [name for name in self._schema if name not in shared]
             slices = [
-                _mapped(path).slice(*places[name]) for path, places in self._parts for name in ranges if name in places
+                self._filled(_mapped(part.path).slice(*part.places[name]), varying, part.constant)
+                for part in parts
+                for name in ranges
+                if name in part.places
             ]
-            yield pl.concat(slices)
+            yield pl.concat(slices), shared
+
+    def _whole(self, frame: pl.DataFrame, constant: dict[str, Any]) -> pl.DataFrame:
+        return self._filled(frame, list(self._schema), constant)
+
+    def _filled(self, frame: pl.DataFrame, names: Sequence[str], constant: dict[str, Any]) -> pl.DataFrame:
+        present = set(frame.columns)
+        return frame.select(
+            pl.col(name) if name in present else pl.lit(constant[name], dtype=self._schema[name]).alias(name)
+            for name in names
+        )
 
     def _names(self) -> Sequence[int]:
-        return sorted({name for _, places in self._parts for name in places})
+        return sorted({name for part in self._parts for name in part.places})
 
     def _rows(self, name: int) -> int:
-        return sum(places[name][1] for _, places in self._parts if name in places)
+        return sum(part.places[name][1] for part in self._parts if name in part.places)
 
     def _spill(self, piece: pl.DataFrame) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{len(self._parts)}.arrow"
         cut = _range_of(piece)
+        constant = {
+            name: piece[name][0] for name in piece.columns if name not in SORTED_BY and _is_constant(piece[name])
+        }
+        piece = piece.drop(constant)
         if not cut.is_sorted():
             order = cut.arg_sort()
             piece, cut = piece[order], cut.gather(order)
@@ -101,13 +140,34 @@ class Spool:
         starts = runs["len"].cum_sum() - runs["len"]
         places = {name: (start, n) for name, start, n in zip(runs["value"], starts, runs["len"], strict=True)}
         piece.write_ipc(path, compression="uncompressed")
-        self._parts.append((path, places))
+        self._parts.append(_Part(path, constant, places))
+
+
+def _is_constant(column: pl.Series) -> bool:
+    """Whether all rows hold one value or all hold none."""
+    if column.null_count():
+        return column.null_count() == len(column)
+    return column[0] == column[-1] and bool((column == column[0]).all())
+
+
+def _shared(constants: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The columns that all parts leave out for the same value."""
+    first, *others = constants
+    return {n: v for n, v in first.items() if all(n in other and other[n] == v for other in others)}
 
 
 def _mapped(path: Path) -> pl.DataFrame:
     """A waiting piece, without copying it into memory."""
     with pa.memory_map(str(path)) as file:
         return pl.DataFrame(pl.from_arrow(pa.ipc.open_file(file).read_all(), rechunk=False))
+
+
+def _with_nulls(frame: pl.DataFrame, names: Sequence[str], schema: pl.Schema) -> pl.DataFrame:
+    """The named columns; those that the frame does not have are null."""
+    present = set(frame.columns)
+    return frame.select(
+        pl.col(name) if name in present else pl.lit(None, dtype=schema[name]).alias(name) for name in names
+    )
 
 
 def _range_of(piece: pl.DataFrame) -> pl.Series:
@@ -133,6 +193,7 @@ def _together(rows: dict[int, int]) -> Iterator[list[int]]:
 
 
 def _final(frame: pl.DataFrame, dropped: pl.Series, repeated: pl.Series) -> pl.DataFrame:
+    """The rows that stay, in the order of the file; ``repeat`` only where a row of the batch repeats an id."""
     if len(dropped):
         frame = frame.filter(~pl.col("line_no").is_in(dropped.implode()))
     if len(repeated):

@@ -49,7 +49,7 @@ def typed(frame: pl.DataFrame, entity: Entity, zone: ZoneInfo, *, controls: bool
     """
     verdict = Verdict(frame.height)
     zones = _transport(frame, verdict)
-    columns: dict[str, pl.Series] = {"op": frame["op"].set(frame["op"] == "", None).fill_null("upsert")}
+    columns: dict[str, pl.Series] = {"op": values.filled(frame["op"]).fill_null("upsert")}
     verdict.refuse(~columns["op"].is_in(["upsert", "patch", "delete"]), "not_in_enum:op")
     for column in entity.received:
         if column.name in TRANSPORT and column not in entity.columns:
@@ -78,7 +78,7 @@ def _transport(frame: pl.DataFrame, verdict: Verdict) -> pl.Series | None:
     zones = frame["timezone"]
     if zones.null_count() == frame.height:
         return None
-    zones = zones.set(zones == "", None)
+    zones = values.filled(zones)
     known = [zone for zone in zones.drop_nulls().unique() if times.known_zone(zone)]
     verdict.refuse(~zones.is_in(known), "invalid_timezone:timezone")
     return zones
@@ -97,7 +97,7 @@ def _column(
         return values.nothing(column.dtype, len(texts))
     if column.kind == "string":
         return _string(column, texts, verdict, controls)
-    texts = texts.set(texts == "", None)
+    texts = values.filled(texts)
     if column.kind == "json":
         value, reason = nested.canonical(column, entity.nested_fields(column.name), texts, zone)
         verdict.refuse_each(reason)
@@ -137,7 +137,7 @@ def _string(column: Column, texts: pl.Series, verdict: Verdict, controls: bool) 
     name = column.name
     identifier, currency = values.is_identifier(column), values.is_currency(name)
     if identifier or currency or column.enum is not None:
-        texts = texts.set(texts == "", None)
+        texts = values.filled(texts)
     if column.enum is not None:
         verdict.refuse(~texts.is_in(list(column.enum)), f"not_in_enum:{name}")
     elif currency:

@@ -25,6 +25,12 @@ def nothing(dtype: pl.DataType | type[pl.DataType], height: int) -> pl.Series:
     return pl.Series([None], dtype=dtype).new_from_index(0, height)
 
 
+def filled(texts: pl.Series) -> pl.Series:
+    """The texts, empty ones null."""
+    empty = texts == ""
+    return texts.set(empty, None) if empty.any() else texts
+
+
 def integers(texts: pl.Series) -> pl.Series:
     """Exact Int64: an optional minus and digits; a decimal point or exponent is wrong."""
     parsed = texts.cast(pl.Int64, strict=False)
@@ -94,7 +100,7 @@ def paths(texts: pl.Series) -> pl.Series:
     return texts.str.replace(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "").str.replace(r"[?#].*$", "")
 
 
-def may_hold_controls(data: bytes) -> bool:
+def may_hold_controls(data: bytearray) -> bool:
     """Whether decoded JSON text of these bytes can hold a control character: it needs an escape or a C1 byte pair.
 
     JSON refuses raw control characters inside strings, so most files are cleared by one quick search.

@@ -1,0 +1,65 @@
+"""Rows that waited in pieces come out as if there had been one piece."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.landing.layout import SORTED_BY
+from pipelines.landing.spool import Spool
+
+INSTANT = pl.Datetime("us", "UTC")
+SCHEMA = pl.Schema(
+    {
+        "line_no": pl.Int64,
+        "order_at": INSTANT,
+        "date": pl.Date,
+        "id_key": pl.Int64,
+        "repeat": pl.Boolean,
+        "name": pl.String,
+        "amount": pl.Int64,
+        "flag": pl.Boolean,
+        "seen_at": INSTANT,
+    }
+)
+ROWS = st.fixed_dictionaries(
+    {
+        "order_at": st.datetimes(timezones=st.just(UTC)),
+        "date": st.sampled_from([None, date(2026, 1, 1), date(2026, 1, 2)]),
+        "id_key": st.integers(-(1 << 63), (1 << 63) - 1),
+        "repeat": st.just(False),
+        "name": st.sampled_from([None, "", "a"]),
+        "amount": st.sampled_from([None, 0, 7]),
+        "flag": st.sampled_from([None, False, True]),
+        "seen_at": st.sampled_from(
+            [None, datetime.min.replace(tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)]
+        ),
+    }
+)
+
+
+@given(st.lists(st.lists(ROWS, min_size=1, max_size=3), min_size=1, max_size=4), st.sets(st.integers(1, 12)))
+def test_pieces_come_out_whole_and_in_order(pieces: list[list[dict[str, object]]], marked: set[int]) -> None:
+    line = 0
+    with TemporaryDirectory() as folder:
+        spool = Spool(Path(folder) / "work", SCHEMA)
+        frames = []
+        for rows in pieces:
+            numbered = [{"line_no": line + i, **row} for i, row in enumerate(rows, start=1)]
+            line += len(rows)
+            frames.append(pl.DataFrame(numbered, schema=SCHEMA))
+            spool.add(frames[-1])
+        whole = pl.concat(frames)
+        assert spool.keys.equals(whole["id_key"])
+        assert pl.concat(spool.pieces()).sort("line_no").equals(whole)
+        dropped, repeated = (pl.Series([n for n in marked if n % 2 == odd], dtype=pl.Int64) for odd in (0, 1))
+        spool.write(Path(folder) / "f.parquet", dropped, repeated)
+        expected = whole.filter(~pl.col("line_no").is_in(dropped.implode())).with_columns(
+            pl.col("line_no").is_in(repeated.implode()).alias("repeat")
+        )
+        assert pl.read_parquet(Path(folder) / "f.parquet").equals(expected.sort(SORTED_BY))
