@@ -18,7 +18,7 @@ class CartPieces:
     """Pieces of all cart cohorts.
 
     Attributes:
-        pieces: ``cohort_id``, ``spell``, ``start``, ``end``, ``start_cause``, ``end_cause``.
+        pieces: ``cohort`` (place in ``CartRules.ids``), ``spell``, ``start``, ``end``, ``start_cause``, ``end_cause``.
         quiet: ``spell``, ``quiet_since`` for spells that may be in the scarce cohort.
     """
 
@@ -128,5 +128,6 @@ def cart_pieces(
     if rules.scarce:
         result = scarce(found, line, rules, presence, start, end)
         parts[rules.scarce], quiet = result.pieces, result.quiet
-    rows = [part.select(pl.lit(key).alias("cohort_id"), pl.all()) for key, part in parts.items()]
+    place = {key: number for number, key in enumerate(rules.ids)}
+    rows = [part.select(pl.lit(place[key], pl.Int64).alias("cohort"), pl.all()) for key, part in parts.items()]
     return CartPieces(pl.concat(rows), quiet)

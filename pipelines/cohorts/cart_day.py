@@ -90,22 +90,34 @@ def _moved(state: CartState, facts: Facts, rules: CartRules, day: Day, currency:
     spans = spans.filter(pl.col("scarce_from") < end)
     presence = scarce_products.scarce_presence(line, found, spans)
     parts = cart_pieces(found, line, rules, presence, bound, start, end)
-    owned = parts.pieces.join(found.spells.select("spell", "cart", "last_at"), on="spell").join(line.carts, on="cart")
-    owned = owned.rename({"flockr_vid": "subject"})
-    merged = latches.union(owned.drop("spell", "cart", "last_at"))
-    merged = _since(merged, state)
-    moved = _transitions(merged)
-    moments = pl.concat([moved.select("cohort_id", "subject", "at"), _now(merged, end)])
-    context = _context(moments, owned, found, line, presence)
-    transitions = moved.join(context, on=["cohort_id", "subject", "at"], how="left")
+    owned = parts.pieces.join(found.spells.select("spell", "cart", "last_at"), on="spell")
+    owned = owned.join(line.carts.select("cart", "owner"), on="cart")
+    merged = _since(latches.union(owned.drop("spell", "last_at")), line, state, rules)
+    chosen = _chosen(_moments(merged, end), owned, found)
+    kept = _kept(line, rules, end)
+    instants = ["cart", "epoch", "at", "carried"]
+    wanted = chosen.select("cart", "epoch", pl.col("seen_at").alias("at"), "carried")
+    still_open = kept.filter(pl.col("open_items") > 0)
+    held = contents(line, pl.concat([wanted, still_open.select(instants)])).select("epoch", "at", *CONTENTS)
+    context = _context(chosen, held, presence)
+    moved = _transitions(merged).join(context, on="moment", how="left")
     members = _members(merged, context, owned, parts, rules, end)
-    _advance(state, line, found, parts, rules, end)
-    return Result(transitions.select(list(TRANSITIONS)), members)
+    _advance(state, line, kept.join(held, on=["epoch", "at"], how="left"), found, parts, rules)
+    return Result(moved.select(list(TRANSITIONS)), members)
 
 
-def _since(merged: pl.DataFrame, state: CartState) -> pl.DataFrame:
+def _since(merged: pl.DataFrame, line: Timeline, state: CartState, rules: CartRules) -> pl.DataFrame:
+    """Add ``piece``, the ids, and ``entered_at``, which may lie days back."""
+    ids = pl.DataFrame({"cohort": range(len(rules.ids)), "cohort_id": rules.ids}, schema_overrides={"cohort": pl.Int64})
+    names = line.carts.select("owner", pl.col("flockr_vid").alias("subject")).unique("owner")
     known = state.members.select("cohort_id", "subject", "entered_at")
-    joined = merged.join(known, on=["cohort_id", "subject"], how="left", maintain_order="left")
+    joined = (
+        merged.with_row_index("piece")
+        .with_columns(pl.col("piece").cast(pl.Int64))
+        .join(ids, on="cohort", maintain_order="left")
+        .join(names, on="owner", maintain_order="left")
+        .join(known, on=["cohort_id", "subject"], how="left", maintain_order="left")
+    )
     carried = joined.filter(pl.col("start") == latches.BEFORE)
     if carried.height != known.height or carried["entered_at"].null_count():
         raise MurmurError(
@@ -116,6 +128,10 @@ def _since(merged: pl.DataFrame, state: CartState) -> pl.DataFrame:
     )
 
 
+#: Each piece has at most two moments with a context: its start, and its end or that of the day.
+START, STOP = pl.col("piece") * 2, pl.col("piece") * 2 + 1
+
+
 def _transitions(merged: pl.DataFrame) -> pl.DataFrame:
     key = ["cohort_id", "subject"]
     entered = merged.filter(pl.col("start") != latches.BEFORE).select(
@@ -123,38 +139,50 @@ def _transitions(merged: pl.DataFrame) -> pl.DataFrame:
         pl.col("start").alias("at"),
         pl.lit("entered").alias("direction"),
         pl.col("start_cause").alias("caused_by"),
+        START.alias("moment"),
     )
     exited = merged.filter(pl.col("end") < INF).select(
-        *key, pl.col("end").alias("at"), pl.lit("exited").alias("direction"), pl.col("end_cause").alias("caused_by")
+        *key,
+        pl.col("end").alias("at"),
+        pl.lit("exited").alias("direction"),
+        pl.col("end_cause").alias("caused_by"),
+        STOP.alias("moment"),
     )
     return pl.concat([entered, exited])
 
 
-def _now(merged: pl.DataFrame, end: int) -> pl.DataFrame:
-    return merged.filter(pl.col("end") == INF).select("cohort_id", "subject", pl.lit(end).alias("at"))
-
-
-def _context(
-    moments: pl.DataFrame,
-    owned: pl.DataFrame,
-    found: Spells,
-    line: Timeline,
-    presence: pl.DataFrame,
-) -> pl.DataFrame:
-    """Context at each moment, from the cart in the cohort whose last activity is the newest; ties by cart key."""
-    key = ["cohort_id", "subject", "at"]
-    pairs = moments.join(
-        owned.select("cohort_id", "subject", "spell", "cart", "start", "end"), on=["cohort_id", "subject"]
+def _moments(merged: pl.DataFrame, end: int) -> pl.DataFrame:
+    """Instants at which a context is shown: ``moment``, ``cohort``, ``owner``, ``at``."""
+    entered = merged.filter(pl.col("start") != latches.BEFORE)
+    return pl.concat(
+        [
+            entered.select(START.alias("moment"), "cohort", "owner", pl.col("start").alias("at")),
+            merged.select(STOP.alias("moment"), "cohort", "owner", _until(end).alias("at")),
+        ]
     )
-    pairs = pairs.filter((pl.col("start") <= pl.col("at")) & (pl.col("at") <= pl.col("end"))).drop("start", "end")
+
+
+def _until(end: int) -> pl.Expr:
+    """When a piece ended, or the end of the day."""
+    return pl.when(pl.col("end") == INF).then(end).otherwise("end")
+
+
+def _chosen(moments: pl.DataFrame, owned: pl.DataFrame, found: Spells) -> pl.DataFrame:
+    """The cart that is shown at each moment: of those in the cohort the one with the newest activity; ties by cart."""
+    pairs = moments.join(owned.select("cohort", "owner", "spell", "cart", "start", "end"), on=["cohort", "owner"])
+    pairs = pairs.filter((pl.col("start") <= pl.col("at")) & (pl.col("at") <= pl.col("end")))
     rows = found.rows.select("spell", "epoch", "carried", pl.col("at").alias("seen_at")).sort("seen_at")
-    seen = pairs.sort("at").join_asof(
-        rows, left_on="at", right_on="seen_at", by="spell", strategy="backward", check_sortedness=False
+    seen = (
+        pairs.select("moment", "spell", "cart", "at")
+        .sort("at")
+        .join_asof(rows, left_on="at", right_on="seen_at", by="spell", strategy="backward", check_sortedness=False)
     )
-    chosen = seen.sort([*key, "seen_at", "cart"], descending=[False, False, False, True, False])
-    chosen = chosen.unique(key, keep="first", maintain_order=True)
-    held = contents(line, chosen.select("cart", "epoch", pl.col("seen_at").alias("at"), "carried"))
-    held = held.select("epoch", pl.col("at").alias("seen_at"), *CONTENTS)
+    ordered = seen.sort("moment", "seen_at", "cart", descending=[False, True, False])
+    return ordered.filter(pl.col("moment").ne_missing(pl.col("moment").shift(1)))
+
+
+def _context(chosen: pl.DataFrame, held: pl.DataFrame, presence: pl.DataFrame) -> pl.DataFrame:
+    """``moment``, ``seen_at`` and the context of the chosen cart."""
     low = scarce_products.scarce_at(presence, chosen.select("spell", "seen_at", "at").unique())
     low = (
         low.unique(["spell", "seen_at", "at", "product_id"])
@@ -162,9 +190,12 @@ def _context(
         .group_by("spell", "seen_at", "at", maintain_order=True)
         .agg(pl.col("product_id").alias("low"), pl.col("state").min().alias("top_signal"))
     )
-    joined = chosen.join(held, on=["epoch", "seen_at"], how="left").join(low, on=["spell", "seen_at", "at"], how="left")
+    known = held.rename({"at": "seen_at"})
+    joined = chosen.join(known, on=["epoch", "seen_at"], how="left").join(
+        low, on=["spell", "seen_at", "at"], how="left"
+    )
     return joined.select(
-        *key,
+        "moment",
         "seen_at",
         pl.col("total").alias("cart_total_value_minor"),
         "currency",
@@ -184,15 +215,16 @@ def json_list(column: str) -> pl.Expr:
 def _members(
     merged: pl.DataFrame, context: pl.DataFrame, owned: pl.DataFrame, parts: CartPieces, rules: CartRules, end: int
 ) -> pl.DataFrame:
-    key = ["cohort_id", "subject"]
-    newest = merged.sort(*key, "start").unique(key, keep="last", maintain_order=True)
+    key = ["cohort", "owner"]
+    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in key)
+    newest = merged.filter(~again.fill_null(False))
     stays = pl.col("end") == INF
-    rows = newest.with_columns(stays.alias("is_member"), pl.when(stays).then(end).otherwise("end").alias("at"))
+    rows = newest.with_columns(stays.alias("is_member"), _until(end).alias("at"), STOP.alias("moment"))
     going = owned.filter(stays).join(parts.quiet, on="spell", how="left")
     until = pl.col("last_at") + rules.ttl
-    quiet = pl.when(pl.col("cohort_id") == (rules.scarce or "")).then(pl.col("quiet_since") + rules.quiet)
+    quiet = pl.when(pl.col("cohort") == _place(rules, rules.scarce)).then(pl.col("quiet_since") + rules.quiet)
     expiry = going.group_by(key).agg(pl.min_horizontal(until, quiet).max().alias("expires_at"))
-    joined = rows.join(expiry, on=key, how="left").join(context, on=[*key, "at"], how="left")
+    joined = rows.join(expiry, on=key, how="left").join(context, on="moment", how="left")
     updated = pl.when("is_member").then(pl.max_horizontal("entered_at", "seen_at")).otherwise("at")
     return joined.with_columns(
         pl.when("is_member").then("expires_at").otherwise("at").alias("expires_at"),
@@ -202,25 +234,36 @@ def _members(
     ).select(list(MEMBERS))
 
 
-def _advance(state: CartState, line: Timeline, found: Spells, parts: CartPieces, rules: CartRules, end: int) -> None:
-    last = line.instants.unique("cart", keep="last", maintain_order=True)
-    kept = last.filter(pl.col("order_at").is_null() & (pl.col("at") + rules.ttl >= end))
-    open_rows = kept.filter(pl.col("open_items") > 0).select("cart", "epoch", "at", "carried")
-    held = contents(line, open_rows).select("epoch", *CONTENTS)
+def _place(rules: CartRules, cohort: str | None) -> int:
+    """Number of a cart cohort in ``CartPieces``; none has -1."""
+    return rules.ids.index(cohort) if cohort else -1
+
+
+def _kept(line: Timeline, rules: CartRules, end: int) -> pl.DataFrame:
+    """The newest instant of each cart that is carried to the next day."""
+    last = line.instants.filter(pl.col("cart").ne_missing(pl.col("cart").shift(-1)))
+    return last.filter(pl.col("order_at").is_null() & (pl.col("at") + rules.ttl >= end))
+
+
+def _advance(
+    state: CartState, line: Timeline, kept: pl.DataFrame, found: Spells, parts: CartPieces, rules: CartRules
+) -> None:
     spell = found.rows.select("epoch", "at", "spell").join(
         found.spells.filter(pl.col("exit_at") == INF).select("spell", "abandoned_at"), on="spell"
     )
     going = parts.pieces.filter(pl.col("end") == INF)
     owners = line.carts.with_columns(subject_key("flockr_vid").alias("visitor"))
-    rows = kept.join(owners, on="cart").join(held, on="epoch", how="left").join(spell, on=["epoch", "at"], how="left")
+    rows = kept.join(owners, on="cart").join(spell, on=["epoch", "at"], how="left")
     rows = rows.join(parts.quiet, on="spell", how="left")
     for column, cohort in (("valuable", rules.valuable), ("scarce", rules.scarce)):
-        inside = going.filter(pl.col("cohort_id") == (cohort or "")).select("spell", pl.lit(True).alias(column))
+        inside = going.filter(pl.col("cohort") == _place(rules, cohort)).select("spell", pl.lit(True).alias(column))
         rows = rows.join(inside, on="spell", how="left").with_columns(pl.col(column).fill_null(False))
     rows = rows.with_columns(pl.when("scarce").then("quiet_since").alias("quiet_since"))
-    path = pl.concat([line.items.select(line.untouched.columns), line.untouched])
-    newest = path.unique(["epoch", "product_id"], keep="last", maintain_order=True)
-    items = newest.join(kept.select("epoch", "cart"), on="epoch").join(owners, on="cart")
+    # Paths are sorted by epoch and product, so the newest state of a product is the last of its rows.
+    again = (pl.col("epoch") == pl.col("epoch").shift(-1)) & (pl.col("product_id") == pl.col("product_id").shift(-1))
+    newest = line.items.filter(~again.fill_null(False)).select(line.untouched.columns)
+    path = pl.concat([newest, line.untouched])
+    items = path.join(kept.select("epoch", "cart"), on="epoch").join(owners, on="cart")
     state.items = items.select(list(ITEMS))
     state.carts = rows.rename({"at": "last_at"}).select(list(CARTS))
 

@@ -20,7 +20,8 @@ class Timeline:
     """One day of all carts.
 
     Attributes:
-        carts: ``cart`` (Int64), ``flockr_vid``, ``cart_key``, sorted by the last two.
+        carts: ``cart`` (Int64), ``owner`` (Int64, one per visitor), ``flockr_vid``, ``cart_key``, sorted by the last
+            two, so that numbers are in the order of what they stand for.
         held: the carried carts with ``cart``.
         instants: ``cart``, ``epoch``, ``at``, ``carried``, ``open_items``, ``value``, ``order_at`` (of the epoch),
             sorted by ``epoch`` and ``at``; one row per instant of activity, and one for what was carried from the day
@@ -52,19 +53,22 @@ def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: i
     acts = steps.filter(pl.col("step") != "order")
     key = ["flockr_vid", "cart_key"]
     carts = pl.concat([state.carts.select(key), acts.select(key)]).unique().sort(key).with_row_index("cart")
-    carts = carts.with_columns(pl.col("cart").cast(pl.Int64))
-    known = state.carts.join(carts, on=key)
+    carts = carts.with_columns(
+        pl.col("cart").cast(pl.Int64), pl.col("flockr_vid").rle_id().cast(pl.Int64).alias("owner")
+    )
+    numbers = carts.drop("owner")
+    known = state.carts.join(numbers, on=key)
     carried = known.select("cart", pl.col("last_at").alias("at"), "open_items", "value")
-    acts = acts.join(carts, on=key).drop(key)
+    acts = acts.join(numbers, on=key).drop(key)
     closes = pl.concat(
         [
-            orders.join(carts, on="flockr_vid").select("cart", "at"),
-            steps.filter(pl.col("step") == "order").join(carts, on=key).select("cart", "at"),
+            orders.join(numbers, on="flockr_vid").select("cart", "at"),
+            steps.filter(pl.col("step") == "order").join(numbers, on=key).select("cart", "at"),
         ]
     ).unique()
     instants = _epochs(carried, acts.select("cart", "at").unique(), closes, ttl)
     touched = acts.select("cart").unique()
-    held = state.items.join(carts, on=key).drop(key)
+    held = state.items.join(numbers, on=key).drop(key)
     held = held.join(instants.filter("carried").select("cart", "epoch", "at"), on="cart")
     acts = acts.filter(pl.col("product_id").is_not_null()).join(
         instants.select("cart", "at", "epoch"), on=["cart", "at"]

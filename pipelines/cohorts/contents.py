@@ -30,17 +30,20 @@ def contents(line: Timeline, wanted: pl.DataFrame) -> pl.DataFrame:
     )
     path = path.join(fresh.select("epoch").unique(), on="epoch", how="semi").with_row_index("place")
     seen = fresh.select("epoch", "at").join(path, on="epoch").filter(pl.col("changed_at") <= pl.col("at"))
-    newest = seen.sort("place").unique(["epoch", "at", "product_id"], keep="last", maintain_order=True)
+    # In the order of the path products of an instant follow each other, the newest state of each last.
+    seen = seen.sort("epoch", "at", "place")
+    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("epoch", "at", "product_id"))
+    newest = seen.filter(~again.fill_null(False) & (pl.col("quantity") > 0))
+    codes = newest["currency"].drop_nulls().unique().sort()
+    number = pl.col("currency").replace_strict(codes, pl.int_range(codes.len(), eager=True), default=None)
     listed = (
-        newest.filter(pl.col("quantity") > 0)
-        .sort("epoch", "at", "product_id")
-        .with_columns(json_string("product_id").alias("encoded"))
+        newest.with_columns(json_string("product_id").alias("encoded"), number.cast(pl.Int64).alias("code"))
         .group_by("epoch", "at", maintain_order=True)
         .agg(
             pl.col("encoded").str.join(","),
             pl.col("line_value").sum(),
-            pl.col("currency").min().alias("lowest"),
-            pl.col("currency").max().alias("highest"),
+            pl.col("code").min().alias("lowest"),
+            pl.col("code").max().alias("highest"),
         )
     )
     single = pl.col("lowest") == pl.col("highest")
@@ -48,7 +51,7 @@ def contents(line: Timeline, wanted: pl.DataFrame) -> pl.DataFrame:
         "epoch",
         "at",
         pl.when(single).then("line_value").alias("total"),
-        pl.when(single).then("lowest").alias("currency"),
+        pl.when(single).then(pl.lit(codes).gather("lowest")).alias("currency"),
         pl.format("[{}]", "encoded").alias("product_ids"),
     )
     joined = fresh.join(computed, on=["epoch", "at"], how="left")

@@ -53,16 +53,16 @@ def union(found: pl.DataFrame) -> pl.DataFrame:
     """Merge a subject's pieces where they overlap or touch.
 
     Args:
-        found: ``cohort_id``, ``subject``, ``cart_key``, ``start``, ``end``, ``start_cause``, ``end_cause``.
+        found: ``cohort``, ``owner``, ``cart``, ``start``, ``end``, ``start_cause``, ``end_cause``.
 
     Returns:
-        ``cohort_id``, ``subject``, ``start``, ``end``, ``start_cause``, ``end_cause``, sorted by the first three. A
-        cause is that of the piece that begins first or ends last, ties by cart key.
+        ``cohort``, ``owner``, ``start``, ``end``, ``start_cause``, ``end_cause``, sorted by the first three. A cause is
+        that of the piece that begins first or ends last, ties by cart.
     """
     if found.is_empty():
-        return found.drop("cart_key")
-    changed = (pl.col("cohort_id") != pl.col("cohort_id").shift(1)) | (pl.col("subject") != pl.col("subject").shift(1))
-    rows = found.sort("cohort_id", "subject", "start", "cart_key").with_columns(changed.fill_null(True).alias("fresh"))
+        return found.drop("cart")
+    changed = (pl.col("cohort") != pl.col("cohort").shift(1)) | (pl.col("owner") != pl.col("owner").shift(1))
+    rows = found.sort("cohort", "owner", "start", "cart").with_columns(changed.fill_null(True).alias("fresh"))
     alone = pl.col("fresh") & pl.col("fresh").shift(-1, fill_value=True)
     single = rows.filter(alone)
     many = rows.filter(~alone).with_columns(pl.col("fresh").cast(pl.Int64).cum_sum().alias("group"))
@@ -70,15 +70,15 @@ def union(found: pl.DataFrame) -> pl.DataFrame:
     apart = pl.col("fresh") | (pl.col("start") > reach)
     many = many.with_columns(apart.cast(pl.Int64).cum_sum().alias("run"))
     merged = (
-        many.sort("run", "end", "cart_key", descending=[False, True, False])
+        many.sort("run", "end", "cart", descending=[False, True, False])
         .group_by("run", maintain_order=True)
         .agg(
-            pl.col("cohort_id", "subject").first(),
+            pl.col("cohort", "owner").first(),
             pl.col("start").min(),
             pl.col("end").first(),
-            pl.col("start_cause").sort_by("start", "cart_key").first(),
+            pl.col("start_cause").sort_by("start", "cart").first(),
             pl.col("end_cause").first(),
         )
     )
-    columns = ["cohort_id", "subject", "start", "end", "start_cause", "end_cause"]
-    return pl.concat([single.select(columns), merged.select(columns)]).sort("cohort_id", "subject", "start")
+    columns = ["cohort", "owner", "start", "end", "start_cause", "end_cause"]
+    return pl.concat([single.select(columns), merged.select(columns)]).sort("cohort", "owner", "start")
