@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 import duckdb
 import polars as pl
 
-from pipelines.landing import untrusted
+from pipelines.landing import untrusted, values
 from pipelines.landing.refusals import FileRefusedError, Refused
 from pipelines.landing.source import Payload, Piece, text_pieces, whole
-from pipelines.landing.values import may_hold_controls
 
 MAX_LINE_BYTES = 16 << 20
 _LINE = "line_no"
@@ -100,7 +99,7 @@ def ndjson(piece: Piece, columns: Sequence[str]) -> Texts:
         # The message would quote the row; the lenient pass finds out which rows it is.
         frame = _duckdb_ndjson(data, columns, lenient=True)
         suspects = _suspects(data, frame.height)
-    numbers = _line_numbers(data, piece.first_line, frame.height)
+    numbers = _line_numbers(data, piece, frame.height)
     frame = frame.insert_column(0, numbers.rename(_LINE))
     lines = Lines(data, piece.first_line)
     sparse = all(frame[name].null_count() for name in columns)
@@ -120,7 +119,7 @@ def ndjson(piece: Piece, columns: Sequence[str]) -> Texts:
                 refused.append(Refused(number, _truncated(piece, number, numbers, reason), raws[number]))
     if bad:
         frame = frame.filter(~pl.int_range(pl.len()).is_in(bad))
-    return Texts(frame, refused, lines, may_hold_controls(data), _unknown(data, columns))
+    return Texts(frame, refused, lines, values.may_hold_controls(data), _unknown(data, columns))
 
 
 def _clean(piece: Piece) -> tuple[bytearray, list[Refused]]:
@@ -150,11 +149,15 @@ def _is_utf8(data: bytes | bytearray) -> bool:
 def _duckdb_ndjson(data: bytearray, columns: Sequence[str], *, lenient: bool) -> pl.DataFrame:
     listed = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
     with _readable(data) as path, duckdb.connect() as connection:
-        frame: pl.DataFrame = connection.sql(
+        table = connection.sql(
             f"select * from read_json('{path}', format='newline_delimited', records='true', auto_detect=false, "  # noqa: S608
             f"columns={{{listed}}}, ignore_errors={lenient}, maximum_object_size={MAX_LINE_BYTES})"
-        ).pl()
-        return frame
+        ).to_arrow_table()
+    # Most declared columns hold nothing, and one column of nothing serves them all.
+    filled = [name for name in columns if table.column(name).null_count < table.num_rows]
+    frame = pl.DataFrame(pl.from_arrow(table.select(filled))) if filled else pl.DataFrame()
+    nothing = values.nothing(pl.String, table.num_rows)
+    return pl.DataFrame([frame[name] if name in frame.columns else nothing.alias(name) for name in columns])
 
 
 def _suspects(data: bytearray, height: int) -> dict[int, str]:
@@ -171,9 +174,11 @@ def _suspects(data: bytearray, height: int) -> dict[int, str]:
     return {i: "malformed_json" if broken else "duplicate_key_in_row" for i, broken, _ in found.iter_rows()}
 
 
-def _line_numbers(data: bytearray, first: int, height: int) -> pl.Series:
-    """Line of each row; blank lines have none."""
-    count = data.count(b"\n") + (0 if data.endswith(b"\n") or not data else 1)
+def _line_numbers(data: bytearray, piece: Piece, height: int) -> pl.Series:
+    """Line of each row; blank lines have none. Lines of ``data`` are those of the piece."""
+    first = piece.first_line
+    ends = piece.line_ends if piece.line_ends is not None else data.count(b"\n")
+    count = ends + (0 if data.endswith(b"\n") or not data else 1)
     if count == height:
         return pl.int_range(first, first + height, dtype=pl.Int64, eager=True)
     filled = [first + i for i, line in enumerate(data.split(b"\n")) if line.strip()]

@@ -122,12 +122,14 @@ class Piece:
         first_line: 1-based line number of the first line.
         last: nothing follows.
         terminated: the file goes on, or ends with a line end.
+        line_ends: how many line feeds there are, where they have been counted.
     """
 
     data: bytearray
     first_line: int
     last: bool
     terminated: bool
+    line_ends: int | None = None
 
 
 def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = None) -> Iterator[Piece]:
@@ -154,8 +156,9 @@ def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = No
             cut = _border(data, quoted)
             rest = data[cut:]
             del data[cut:]
-            yield Piece(data, line, False, True)
-            line += data.count(b"\n")
+            count = data.count(b"\n")
+            yield Piece(data, line, False, True, count)
+            line += count
     if not seen:
         raise FileRefusedError("empty_file")
     yield Piece(data, line, True, data.endswith(b"\n") or not data)

@@ -94,7 +94,7 @@ def _column(
     controls: bool,
 ) -> pl.Series:
     if texts.null_count() == len(texts):
-        return values.nothing(column.dtype, len(texts))
+        return texts if column.dtype == pl.String else values.nothing(column.dtype, len(texts))
     if column.kind == "string":
         return _string(column, texts, verdict, controls)
     texts = values.filled(texts)
