@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipelines.delivery.deliver import Control
 from pipelines.delivery.signing import make_secret
 from pipelines.errors import MurmurError
 from pipelines.landing.ingest import ingest_file
+from pipelines.step import CheckResult
 from pipelines.storage.control import writing
 from tests.assets.conftest import FIRST, LAST, RECEIVED
 
@@ -105,19 +107,15 @@ def test_late_data_asks_for_the_days_it_touches_up_to_the_newest(retailer):
 
 
 def test_a_failed_check_stops_what_is_downstream(retailer, monkeypatch):
-    broken = flow.CHECKS[0]
-    for check in flow.CHECKS:
-        if check.name == "transitions_add_up":
-            broken = check
-    result = flow.CheckResult(broken.name, False, broken.description, {"wrong": 1})
-    object.__setattr__(broken, "run", lambda tenant, days: result)
-    try:
-        run = retailer.run("acme_daily", range_tags(LAST, LAST), fail=True)
-        done = {event.step_key for event in run.all_events if event.is_step_success}
-        assert "acme__cohorts" in done
-        assert "acme__parquet_exports" not in done
-    finally:
-        monkeypatch.undo()
+    def refuse(tenant, days):
+        return CheckResult("transitions_add_up", False, "never holds", {"wrong": 1})
+
+    broken = [replace(check, run=refuse) if check.name == "transitions_add_up" else check for check in flow.CHECKS]
+    monkeypatch.setattr(flow, "CHECKS", tuple(broken))
+    run = retailer.run("acme_daily", range_tags(LAST, LAST), fail=True)
+    done = {event.step_key for event in run.all_events if event.is_step_success}
+    assert "acme__cohorts" in done
+    assert "acme__parquet_exports" not in done
 
 
 def test_the_demo_runner_names_the_step_that_failed(workspace):
