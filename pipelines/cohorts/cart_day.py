@@ -65,18 +65,24 @@ def one_day(state: CartState, facts: Facts, rules: CartRules, day: Day, currency
     Raises:
         MurmurError: a carried member has no cart that explains it; the state is not what it should be.
     """
-    bound = state.bound(rules, day.date) if rules.valuable else 0
-    cut = halves(state, facts.steps, facts.orders, facts.crossings, rules, bound, micros(day.end))
-    moved = cut.moving
     result = Result(pl.DataFrame(schema=dict(TRANSITIONS)), pl.DataFrame(schema=dict(MEMBERS)))
-    if not (moved.carts.is_empty() and facts.steps.is_empty()):
-        result = _moved(moved, facts, rules, day, currency, bound)
-    state.carts = pl.concat([cut.resting.carts, moved.carts], rechunk=True)
-    state.items = pl.concat([cut.resting.items, moved.items], rechunk=True)
-    members = pl.concat([cut.resting.members, result.members], rechunk=True)
-    state.members = members.filter("is_member")
+    if not (state.carts.is_empty() and facts.steps.is_empty()):
+        result = _advanced(state, facts, rules, day, currency, result)
     state.scarce = _scarce_after(state.scarce, facts.crossings, rules, micros(day.end))
     _remember_values(state, rules, day, currency)
+    return result
+
+
+def _advanced(state: CartState, facts: Facts, rules: CartRules, day: Day, currency: str, nothing: Result) -> Result:
+    bound = state.bound(rules, day.date) if rules.valuable else 0
+    cut = halves(state, facts.steps, facts.orders, facts.crossings, rules, bound, micros(day.end))
+    moving, resting = cut.moving, cut.resting
+    idle = moving.carts.is_empty() and facts.steps.is_empty()
+    result = nothing if idle else _moved(moving, facts, rules, day, currency, bound)
+    state.carts = pl.concat([resting.carts, moving.carts], rechunk=True)
+    state.items = pl.concat([resting.items, moving.items], rechunk=True)
+    members = pl.concat([resting.members, result.members], rechunk=True)
+    state.members = members.filter("is_member")
     return Result(result.transitions, members)
 
 

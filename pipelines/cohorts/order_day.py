@@ -25,11 +25,13 @@ class History:
         orders: what ``orders.counted_orders`` gave.
         money: ``subject``, ``at``, ``net_minor``, ``currency`` of all sales and returns of a customer.
         intervals: cohort -> its intervals.
+        changes: cohort -> ``subject`` and the instants ``at`` from which on something of its rows differs, by instant.
     """
 
     orders: pl.DataFrame
     money: pl.DataFrame
     intervals: dict[str, pl.DataFrame]
+    changes: dict[str, pl.DataFrame]
 
 
 def history(rows: pl.DataFrame, cohorts: list[Cohort], horizon: int) -> History:
@@ -47,13 +49,47 @@ def history(rows: pl.DataFrame, cohorts: list[Cohort], horizon: int) -> History:
     )
     money = paid.filter(pl.col("subject").is_not_null()).select("subject", "at", "net_minor", "currency")
     found = {cohort.id: orders.intervals(cohort, counted, horizon) for cohort in cohorts}
-    return History(counted, money, found)
+    changes = {cohort.id: _changes(counted, money, found[cohort.id], _window(cohort)) for cohort in cohorts}
+    return History(counted, money, found, changes)
 
 
-def one_day(known: History, cohort: Cohort, day: Day) -> Result:
-    """Transitions and members of one order cohort on a day, as ``cart_day.Result``."""
+def _window(cohort: Cohort) -> int:
+    return cohort.param(cohort.rule.count.within) if isinstance(cohort.rule, CountRule) else YEAR
+
+
+def _changes(counted: pl.DataFrame, money: pl.DataFrame, intervals: pl.DataFrame, window: int) -> pl.DataFrame:
+    at = pl.col("at")
+    parts = [counted.select("subject", instant.alias("at")) for instant in (at, at + window, pl.col("returned_at"))]
+    parts += [intervals.select("subject", at=edge) for edge in ("start", "end")]
+    return pl.concat([*parts, money.select("subject", "at")]).sort("at")
+
+
+def one_day(known: History, cohort: Cohort, day: Day, before: pl.DataFrame | None = None) -> Result:
+    """Transitions and members of one order cohort on a day, as ``cart_day.Result``.
+
+    Args:
+        known: what ``history`` gave.
+        cohort: a count or a gap of orders.
+        day: the day.
+        before: members at its start as the day before showed them; without them all are computed.
+    """
     start, end = micros(day.start), micros(day.end)
     rows = known.intervals[cohort.id].filter((pl.col("start") < end) & (pl.col("end") >= start))
+    if before is None:
+        return _computed(known, cohort, rows, start, end)
+    changes = known.changes[cohort.id]
+    first, after = (int(changes["at"].search_sorted(instant)) for instant in (start, end))
+    moving = changes.slice(first, after - first).select("subject").unique()
+    moved = _computed(known, cohort, rows.join(moving, on="subject", how="semi"), start, end)
+    resting = before.join(moving, on="subject", how="anti").with_columns(_days_since(pl.lit(end)))
+    return Result(moved.transitions, pl.concat([resting.select(moved.members.columns), moved.members]))
+
+
+def _days_since(at: pl.Expr) -> pl.Expr:
+    return ((at - pl.col("last_order_at")) // DAY).alias("days_since")
+
+
+def _computed(known: History, cohort: Cohort, rows: pl.DataFrame, start: int, end: int) -> Result:
     inside = pl.col("start") >= start
     entered = rows.filter(inside).select("subject", pl.col("start").alias("at"), caused_by="start_cause")
     exited = rows.filter(pl.col("end") < end).select("subject", pl.col("end").alias("at"), caused_by="end_cause")
@@ -77,7 +113,7 @@ def one_day(known: History, cohort: Cohort, day: Day) -> Result:
             members.filter("is_member").select("subject", "at", (pl.col("at") - 1).alias("seen_at")),
         ]
     ).unique()
-    window = cohort.param(cohort.rule.count.within) if isinstance(cohort.rule, CountRule) else YEAR
+    window = _window(cohort)
     context = orders.context(moments, known.orders, known.money, window)
     seen = moved.with_columns(pl.col("at").alias("seen_at"))
     transitions = seen.join(context, on=["subject", "at", "seen_at"], how="left")
@@ -101,5 +137,6 @@ def _members(members: pl.DataFrame, context: pl.DataFrame, cohort: Cohort, windo
         "entered_at",
         pl.when(stays).then(expires).otherwise("at").alias("expires_at"),
         pl.when(stays).then(newest).otherwise("at").alias("updated_at"),
+        pl.lit(None, dtype=pl.String).alias("membership_key"),
         *CONTEXT,
     )

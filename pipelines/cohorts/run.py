@@ -8,7 +8,7 @@ from datetime import date
 
 import polars as pl
 
-from pipelines.calendar import Day, day_of
+from pipelines.calendar import Day, day_of, days_between
 from pipelines.cohorts import cart_day, cart_state, order_day, orders, tables
 from pipelines.cohorts.cart_day import Facts, Result
 from pipelines.cohorts.cart_state import CartState
@@ -58,20 +58,25 @@ def results(
 ) -> Iterator[tuple[date, DayTables]]:
     """Rows of each wanted day, in order; state files are written on the way."""
     versions = {cohort.id: cohort.definition_version for cohort in definitions.values()}
-    by_order = [cohort for cohort in definitions.values() if cohort.subject == "customer"]
+    by_order = {cohort.id: cohort for cohort in definitions.values() if cohort.subject == "customer"}
     last = day_of(max(wanted), tenant.zone)
-    known = order_day.history(order_rows(tenant.lake, last), by_order, micros(last.end))
+    known = order_day.history(order_rows(tenant.lake, last), [*by_order.values()], micros(last.end))
     links = tables.spans(identity_links(tenant.lake))
     sizes: dict[str, int] | None = None
+    before: dict[str, pl.DataFrame] = {}
     for day, carts, carried in _cart_days(tenant, definitions, wanted):
         if day.date not in set(wanted):
-            sizes = None
+            sizes, before = None, {}
             continue
         if sizes is None:
             sizes = {**carried, **_order_sizes(known, day)}
         visitors = [] if carts is None else [(carts, "visitor")]
-        customers = [(order_day.one_day(known, cohort, day), "customer") for cohort in by_order]
-        rows = _published([*visitors, *customers], links, tenant, versions, day)
+        customers = {key: order_day.one_day(known, cohort, day, before.get(key)) for key, cohort in by_order.items()}
+        customers = {key: _keyed(result, tenant) for key, result in customers.items()}
+        before = {key: result.members.filter("is_member") for key, result in customers.items()}
+        rows = _published(
+            [*visitors, *[(result, "customer") for result in customers.values()]], links, tenant, versions, day
+        )
         sizes = tables.must_add_up(sizes, rows.sizes, day.date)
         yield day.date, rows
 
@@ -117,7 +122,7 @@ def _cart_days(
     """Each day that leads to and through the wanted ones, its rows, and the sizes before it."""
     rules = cart_rules(dict(definitions))
     if rules is None:
-        for each in wanted:
+        for each in days_between(min(wanted), max(wanted)):
             yield day_of(each, tenant.zone), None, {}
         return
     links = cart_chain(tenant, definitions, rules, max(wanted))
@@ -127,10 +132,14 @@ def _cart_days(
         day = day_of(each, tenant.zone)
         before = dict(state.members.group_by("cohort_id").len().iter_rows())
         rows = cart_day.one_day(state, cart_facts(tenant.lake, each), rules, day, tenant.config.currency)
-        rows = replace(rows, members=tables.keyed(rows.members, tenant.id))
+        rows = _keyed(rows, tenant)
         state.members = rows.members.filter("is_member")
         cart_state.save(links, each, state, whole=is_checkpoint(each, max(wanted)))
         yield day, rows, before
+
+
+def _keyed(result: Result, tenant: Tenant) -> Result:
+    return replace(result, members=tables.keyed(result.members, tenant.id))
 
 
 def _order_sizes(known: order_day.History, day: Day) -> dict[str, int]:
@@ -154,6 +163,6 @@ def _published(
         )
         for result, kind in parts
     ]
-    members = pl.concat([tables.membership(part, links, tenant.id, versions, day) for part in typed])
+    members = pl.concat([tables.membership(part, links, versions, day) for part in typed])
     moves = pl.concat([tables.transitions(part, links, tenant.id, versions) for part in typed])
     return DayTables(members, moves, tables.sizes(members, moves, versions))

@@ -44,11 +44,11 @@ def transitions(
 
 
 def membership(
-    result: Result, links: Mapping[str, pl.DataFrame], tenant: str, versions: Mapping[str, str], day: Day
+    result: Result, links: Mapping[str, pl.DataFrame], versions: Mapping[str, str], day: Day
 ) -> pl.DataFrame:
-    """Rows of ``cohort_membership`` without the date; arguments as for ``transitions``."""
+    """Rows of ``cohort_membership`` without the date; arguments as for ``transitions``, members keyed."""
     rows = linked(result.members, links, micros(day.end))
-    rows = keyed(rows, tenant).with_columns(
+    rows = rows.with_columns(
         *[instant(name).alias(name) for name in ("entered_at", "expires_at", "updated_at")],
         _version(versions),
     )
@@ -58,8 +58,6 @@ def membership(
 def keyed(rows: pl.DataFrame, tenant: str) -> pl.DataFrame:
     """Fill ``membership_key`` where it is not known yet; hashing what is carried every day would cost more."""
     key = identifiers([pl.lit(tenant), pl.col("cohort_id"), pl.col("subject")]).alias("membership_key")
-    if "membership_key" not in rows.columns:
-        return rows.with_columns(key)
     known = pl.col("membership_key").is_not_null()
     return pl.concat([rows.filter(known), rows.filter(~known).with_columns(key)])
 
