@@ -67,6 +67,10 @@ class Freshness:
             return list(days) if recorded != current else []
         return [day for day in sorted(days) if recorded.get(day.isoformat()) != current[day.isoformat()]]
 
+    def computed_days(self, step: Step) -> list[date]:
+        """Days of a step with partitions that were computed at least once, sorted."""
+        return sorted(date.fromisoformat(day) for day in self._recorded(step) if day != _WHOLE)
+
     def fingerprints(self, step: Step, days: Sequence[date]) -> dict[str, str]:
         """Fingerprint of the inputs of each day, by ISO date; one entry with an empty key without partitions."""
         if not step.partitioned:

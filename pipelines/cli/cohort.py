@@ -41,9 +41,10 @@ def list_cohorts(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
         }
         for each in cohorts(tenant).values()
     ]
-    columns = ["cohort_id", "subject", "rule", "definition_version", "size"]
+    columns = ["cohort_id", "subject", "size", "definition_version", "rule"]
+    shown = ["cohort", "subject", "size", "version", "rule"]
     title = f"size on {day}" if day else "no day was computed yet"
-    emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows], title))
+    emit(rows, as_json, lambda: table(shown, [[row[name] for name in columns] for row in rows], title))
 
 
 @cohort.command("validate")

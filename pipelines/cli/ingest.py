@@ -37,6 +37,8 @@ def ingest(workspace: Workspace, tenant_id: str, entity: str, files: Sequence[Pa
         receipt = ingest_file(tenant, entity, file, received_at=datetime.now(UTC))
         receipts.append(receipt)
         _warn(receipt)
+    if any(receipt.quarantined for receipt in receipts):
+        note(f"refused rows and why: murmur quarantine list --tenant {tenant_id}")
     emit(_result(receipts), as_json, lambda: _show(receipts))
 
 
@@ -63,7 +65,8 @@ def _total(receipts: Sequence[Receipt]) -> dict[str, int]:
 
 def _show(receipts: Sequence[Receipt]) -> None:
     rows: list[list[Any]] = [[r.file, *(getattr(r, name) for name in COUNTS)] for r in receipts]
-    rows.append(["total", *_total(receipts).values()])
+    if len(receipts) > 1:
+        rows.append(["total", *_total(receipts).values()])
     table(["file", *COUNTS], rows)
 
 

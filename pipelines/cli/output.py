@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
 import click
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
+#: A column that is too wide for its terminal is folded, but not below this.
+NARROW = 8
+#: Whoever reads a pipe wants a row to be a line, whatever its length.
+PIPE_WIDTH = 10_000
+GAP = 2
 
 
 def json_option(function: Function) -> Function:
@@ -35,15 +44,43 @@ def emit(result: Any, as_json: bool, human: Callable[[], None]) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print rows as a table; whole numbers are right-aligned and grouped."""
+    """Print rows as a table; whole numbers are right-aligned and grouped, no rows are a note."""
     listed = [list(row) for row in rows]
-    view = Table(title=title, title_justify="left", header_style="bold", show_edge=False)
+    if not listed:
+        note(title or "none")
+        return
+    cells = [[_cell(value) for value in row] for row in listed]
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console = Console(width=PIPE_WIDTH if piped else None, markup=False, highlight=False)
+    whole = _whole([[name, *column] for name, *column in zip(columns, *cells, strict=True)], console.width)
+    view = Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        show_header=any(columns),
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, GAP - 1, 0, 0),
+        box=box.SIMPLE_HEAD,
+    )
     for index, column in enumerate(columns):
-        numeric = bool(listed) and all(isinstance(row[index], int | None) for row in listed)
-        view.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
-        view.add_row(*[_cell(value) for value in row])
-    Console(soft_wrap=False).print(view)
+        numeric = all(isinstance(row[index], int | None) for row in listed)
+        view.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=whole[index])
+    for row_cells in cells:
+        view.add_row(*row_cells)
+    console.print(view)
+
+
+def _whole(columns: Sequence[Sequence[str]], width: int) -> list[bool]:
+    """Which columns are never folded: from the left, those without spaces that leave room for the others."""
+    widths = [max(cell_len(text) for text in column) for column in columns]
+    left = width - GAP * (len(columns) - 1) - sum(min(each, NARROW) for each in widths)
+    whole = []
+    for column, needed in zip(columns, widths, strict=True):
+        more = needed - min(needed, NARROW)
+        whole.append(more <= left and not any(" " in text for text in column))
+        left -= more if whole[-1] else 0
+    return whole
 
 
 def note(message: str) -> None:
@@ -56,6 +93,8 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, (datetime, date)):
+        return str(_plain(value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import duckdb
 
-from pipelines.cli.output import emit, json_option, note, table, tenant_option
+from pipelines.cli.output import emit, json_option, table, tenant_option
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
 from schemas.contract import Contract
@@ -62,10 +62,11 @@ def run_query(tenant: Tenant, sql: str) -> tuple[list[str], list[list[Any]]]:
             if len(statements) != 1 or statements[0].type.name not in _READING:
                 raise UsageError("query: give one SELECT; this command only reads")
             _prepare(connection, tenant, sql)
-            answer = connection.sql(sql).pl()
+            answer = connection.sql(sql)
+            names, rows = answer.columns, answer.fetchall()
         except duckdb.Error as error:
             raise UsageError(f"query: {_first_line(error)}{_hint(error)}") from None
-    return answer.columns, [[_value(value) for value in row] for row in answer.iter_rows()]
+    return names, [[_value(value) for value in row] for row in rows]
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection, tenant: Tenant, sql: str) -> None:
@@ -146,12 +147,8 @@ def _hint(error: duckdb.Error) -> str:
 
 def _show(names: list[str], rows: list[list[Any]]) -> None:
     """A table, or one record below the other where a table would be too wide to read."""
-    plain = [[str(value) if isinstance(value, (datetime, dict, list)) else value for value in row] for row in rows]
-    if not rows:
-        note("no rows")
+    if len(names) <= WIDE or not rows:
+        table(names, rows)
         return
-    if len(names) <= WIDE:
-        table(names, plain)
-        return
-    for number, row in enumerate(plain, start=1):
+    for number, row in enumerate(rows, start=1):
         table(["column", "value"], zip(names, row, strict=True), title=f"row {number}")

@@ -15,6 +15,7 @@ from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_opt
 from pipelines.config import Workspace
 from pipelines.freshness import Freshness
 from pipelines.step import Step
+from schemas.registry import LAKE
 
 
 @click.command()
@@ -69,27 +70,33 @@ def status(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
     tenant = workspace.tenant(tenant_id)
     freshness = Freshness(tenant)
     available = freshness.available_days()
-    rows = []
-    for step in flow.STEPS:
-        stale = freshness.stale(step, available)
-        for output in step.outputs:
-            counted = tenant.lake.rows(output) if tenant.lake.exists(output) else {}
-            days = sorted(day for day in counted if day)
-            rows.append(
-                {
-                    "stage": step.group,
-                    "table": output,
-                    "first_day": days[0] if days else None,
-                    "last_day": days[-1] if days else None,
-                    "rows": sum(counted.values()),
-                    "stale_days": len(stale),
-                }
-            )
+    rows = [row for step in flow.STEPS for row in _state(freshness, step, available)]
     columns = ["stage", "table", "first_day", "last_day", "rows", "stale_days"]
     hint = f"nothing has been received yet: murmur ingest --tenant {tenant_id} --entity ENTITY FILE"
     if not available:
         note(hint)
     emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows]))
+
+
+def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[dict[str, Any]]:
+    """One row for each output; how many rows an export has is in its manifests, which are not read here."""
+    lake = freshness.tenant.lake
+    stale = len(freshness.stale(step, available))
+    found = []
+    for output in step.outputs:
+        counted = lake.rows(output) if lake.exists(output) else {}
+        days = sorted(day for day in counted if day) if output in LAKE else freshness.computed_days(step)
+        found.append(
+            {
+                "stage": step.group,
+                "table": output,
+                "first_day": days[0] if days else None,
+                "last_day": days[-1] if days else None,
+                "rows": sum(counted.values()) if output in LAKE else None,
+                "stale_days": stale,
+            }
+        )
+    return found
 
 
 def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
@@ -113,7 +120,8 @@ def _print_outcomes(rows: list[dict[str, Any]]) -> None:
     columns = ["step", "table", "days", "rows", "changed"]
     done = [row for row in rows if row["table"]]
     if done:
-        table(columns, [[row[name] for name in columns] for row in done])
+        # A table without partitions is computed over no days.
+        table(columns, [[row[name] if name != "days" else row[name] or None for name in columns] for row in done])
     else:
         note("everything is up to date")
 

@@ -34,8 +34,9 @@ def list_signals(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
         }
         for each in signals(workspace.tenant(tenant_id)).values()
     ]
-    columns = ["signal", "subject", "description", "definition_version"]
-    emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows]))
+    columns = ["signal", "subject", "definition_version", "description"]
+    shown = ["signal", "subject", "version", "description"]
+    emit(rows, as_json, lambda: table(shown, [[row[name] for name in columns] for row in rows]))
 
 
 @signal.command("show")

@@ -83,8 +83,9 @@ def list_endpoints(workspace: Workspace, tenant_id: str | None, as_json: bool) -
     with reading(_control(workspace, tenant_id).engine) as connection:
         found = endpoints.listed(connection, tenant_id)
     rows = [_shown(endpoint) for endpoint in found]
-    columns = ["endpoint_id", "tenant", "url", "event_types", "filters", "state"]
-    emit(rows, as_json, lambda: table(columns, [[_cell(row[name]) for name in columns] for row in rows]))
+    columns = ["endpoint_id", "tenant", "state", "url", "event_types", "filters"]
+    shown = ["endpoint", "tenant", "state", "url", "events", "filters"]
+    emit(rows, as_json, lambda: table(shown, [[_cell(row[name]) for name in columns] for row in rows]))
 
 
 @webhook.command("rotate")
@@ -165,7 +166,8 @@ def list_deliveries(
     with reading(_control(workspace, tenant_id).engine) as connection:
         rows = listed_deliveries(connection, tenant_id, state, endpoint_id, limit)
     columns = ["delivery_id", "type", "subject", "state", "attempts", "last_status", "last_error"]
-    emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows]))
+    shown = ["delivery", "type", "subject", "state", "tries", "status", "error"]
+    emit(rows, as_json, lambda: table(shown, [[row[name] for name in columns] for row in rows]))
 
 
 @webhook.command("replay")
