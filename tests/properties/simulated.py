@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from pipelines.config import Tenant
 from pipelines.simulator.settings import SimulationConfig
 from pipelines.simulator.simulate import Simulation, simulate
 from pipelines.simulator.write import lines
 from schemas.entities import ENTITIES
+from tests.properties.tenants import land_bytes
 
 #: Worlds by name; the days in London hold one of 25 hours.
 CONFIGS = {
@@ -25,6 +28,18 @@ CONFIGS = {
         history_days=0,
     ),
 }
+
+
+def land_world(tenant: Tenant, name: str) -> Tenant:
+    """Send a world in one batch for each entity."""
+    for entity, texts in lines_of(name).items():
+        land_bytes(tenant, entity, as_file(texts))
+    return tenant
+
+
+def as_file(texts: Sequence[str]) -> bytes:
+    """Lines as the bytes of a file."""
+    return "".join(f"{text}\n" for text in texts).encode()
 
 
 @cache

@@ -69,6 +69,12 @@ def land(tenant: Tenant, entity: str, records: Sequence[Record], form: str = "nd
     return [land_bytes(tenant, entity, encode(part, name), f"rows.{name}") for part, name in parts if part]
 
 
+def land_all(tenant: Tenant, records: Sequence[tuple[str, Record]], form: str = "ndjson") -> None:
+    """Land records of several entities, a batch for each."""
+    for entity in sorted({name for name, _ in records}):
+        land(tenant, entity, [record for name, record in records if name == entity], form)
+
+
 def land_bytes(tenant: Tenant, entity: str, data: bytes, name: str = "rows.ndjson") -> Receipt:
     """Land the bytes of one file."""
     return ingest_bytes(tenant, entity, data, name, received_at=RECEIVED_AT)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import pytest
 from hypothesis import Phase, given, note, settings
@@ -18,9 +16,9 @@ from pipelines import flow
 from pipelines.config import Tenant
 from pipelines.freshness import Freshness
 from tests.properties.digest import Digest, differences, digest, settled
-from tests.properties.simulated import lines_of
-from tests.properties.small_world import RECORDS, Drawn
-from tests.properties.tenants import FORMS, land, land_bytes, make_tenant, tenants
+from tests.properties.simulated import as_file, land_world, lines_of
+from tests.properties.small_world import RECORDS
+from tests.properties.tenants import FORMS, land_all, land_bytes, make_tenant, tenants
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 DAYS = [date(2025, 10, day) for day in (24, 25, 26, 27)]
@@ -37,12 +35,7 @@ def run_days(tenant: Tenant, until: str | date | None) -> None:
         flow.run(tenant, last=None if until == "all" else until)
 
 
-def by_entity(records: Sequence[Drawn]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    for entity in sorted({name for name, _ in records}):
-        yield entity, [record for name, record in records if name == entity]
-
-
-@settings(max_examples=400 if NIGHTLY else 9)
+@settings(max_examples=400 if NIGHTLY else 7)
 @given(
     records=st.lists(st.tuples(RECORDS, ARRIVAL), min_size=2, max_size=40),
     again=st.lists(st.tuples(st.integers(0, 39), ARRIVAL), max_size=4),
@@ -53,11 +46,9 @@ def test_small_worlds(records, again, runs, forms):
     arrived = [*records, *((records[index][0], batch) for index, batch in again if index < len(records))]
     with tenants() as (mixed, straight):
         for number, run in enumerate(runs):
-            for entity, batch in by_entity([drawn for drawn, when in arrived if when == number]):
-                land(mixed, entity, batch, forms[number])
+            land_all(mixed, [drawn for drawn, when in arrived if when == number], forms[number])
             run_days(mixed, run)
-        for entity, batch in by_entity([drawn for drawn, _ in records]):
-            land(straight, entity, batch)
+        land_all(straight, [drawn for drawn, _ in records])
         if not Freshness(straight).available_days():
             return
         settled(mixed)
@@ -79,15 +70,13 @@ class Reference:
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """The simulated world sent in one batch for each entity and computed in one run."""
-    tenant = make_tenant(tmp_path_factory.mktemp("straight"))
-    for entity, lines in lines_of("autumn").items():
-        land_bytes(tenant, entity, as_file(lines))
+    tenant = land_world(make_tenant(tmp_path_factory.mktemp("straight")), "autumn")
     flow.run(tenant)
     return Reference(tenant, digest(tenant))
 
 
 # A seed does not shrink, so that the first failure is the one to read.
-@settings(max_examples=100 if NIGHTLY else 4, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=100 if NIGHTLY else 3, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 2**32), runs=st.lists(RUN, min_size=ARRIVALS, max_size=ARRIVALS))
 def test_a_simulated_retailer(straight, seed, runs):
     with tenants(1) as (mixed,):
@@ -98,10 +87,6 @@ def test_a_simulated_retailer(straight, seed, runs):
         settled(mixed)
         if digest(mixed) != straight.digest:
             pytest.fail(f"seed {seed}, runs {runs}:\n{differences(mixed, straight.tenant)}")
-
-
-def as_file(lines: Sequence[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def disordered(chance: random.Random) -> list[list[tuple[str, list[str]]]]:
