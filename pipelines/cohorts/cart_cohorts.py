@@ -71,10 +71,11 @@ def scarce(found: Spells, line: Timeline, rules: CartRules, presence: pl.DataFra
     moments = found.rows.filter(pl.col("silent_at").is_not_null()).join(
         latched.filter(pl.col("exit_at") > 0).select("spell", "exit_at"), on="spell"
     )
+    # Activity at the very moment of silence counts; what emptied the cart then is an exit and was filtered out.
+    newest = pl.when(pl.col("until") == pl.col("silent_at")).then("until").otherwise("at").alias("seen_at")
     moments = moments.filter(pl.col("silent_at") < pl.col("exit_at")).select(
-        "spell", pl.col("silent_at").alias("at"), pl.col("at").alias("own_at")
+        "spell", newest, pl.col("silent_at").alias("at")
     )
-    moments = _contents_at(found, moments)
     entries = scarce_at(presence, moments).select("spell", "at").unique()
     candidates = pl.concat([entries.select("spell"), latched.filter("was_on").select("spell")]).unique()
     carried = line.held.filter(pl.col("scarce") & pl.col("quiet_since").is_not_null())
@@ -91,24 +92,6 @@ def scarce(found: Spells, line: Timeline, rules: CartRules, presence: pl.DataFra
         ]
     )
     return CartPieces(pieces(points, latched), quiet)
-
-
-def _contents_at(found: Spells, moments: pl.DataFrame) -> pl.DataFrame:
-    """Add ``seen_at``: the newest instant of the cart not after the moment; activity at the very moment counts."""
-    exact = found.rows.select("spell", pl.col("at").alias("seen_at"))
-    joined = (
-        moments.drop("own_at")
-        .sort("at")
-        .join_asof(
-            exact.sort("seen_at"),
-            left_on="at",
-            right_on="seen_at",
-            by="spell",
-            strategy="backward",
-            check_sortedness=False,
-        )
-    )
-    return joined.select("spell", "seen_at", "at")
 
 
 def cart_pieces(
