@@ -1,12 +1,15 @@
 """Every command in the guides is run as written, page by page, in a fresh folder.
 
-A line that begins with ``$ `` in a console block is a command; one that ends with ``# exit N`` must exit so.
+A line that begins with ``$ `` in a console block is a command, and so are indented lines below it; one that ends with
+``# exit N`` must exit so. Pages about the tenant ``demo`` find a small copy of what ``make demo`` leaves behind.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +25,7 @@ EXIT = re.compile(r"\s+# exit (\d)$")
 def commands(page: Path) -> list[tuple[str, int]]:
     found = []
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
-        joined = block.replace("\\\n", " ")
+        joined = re.sub(r"\\?\n +", " ", block)
         for line in joined.splitlines():
             if line.startswith("$ "):
                 expected = EXIT.search(line)
@@ -40,17 +43,47 @@ def test_the_guides_have_commands():
     assert sum(len(commands(page)) for page in PAGES) >= 10
 
 
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tenant ``demo``, two days of it computed."""
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copytree(ROOT / "tenants", folder / "tenants")
+    span = "--from 2025-03-01 --to 2025-03-02 --visitors 100 --history-days 0"
+    for command in (
+        f"murmur simulate --tenant demo {span} --out sample",
+        "for file in sample/*.ndjson; do murmur ingest --tenant demo --entity $(basename $file .ndjson) $file; done",
+        "murmur run --tenant demo",
+    ):
+        done = shell(command, folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
-def test_commands_of_a_page_run(page, tmp_path):
-    for command, expected in commands(page):
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+def test_commands_of_a_page_run(page, tmp_path, request):
+    if "--tenant demo" in page.read_text(encoding="utf-8"):
+        shutil.copytree(request.getfixturevalue("demo"), tmp_path, dirs_exist_ok=True)
+    port = free_port()
+    for written, expected in commands(page):
+        command = written.replace("8787", port)
+        done = shell(command, tmp_path)
         assert done.returncode == expected, f"{page.name}: {command}\n{done.stdout[-800:]}\n{done.stderr[-1500:]}"
         assert "Traceback" not in done.stderr, f"{page.name}: {command}\n{done.stderr[-1500:]}"
