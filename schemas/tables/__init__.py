@@ -1,0 +1,72 @@
+"""Tables of the lake that the pipeline computes: facts, signals, cohorts and their ledgers.
+
+Every table is sorted by its primary key. Valid-time tables hold nothing that depends on arrival; ledgers are marked.
+"""
+
+from __future__ import annotations
+
+from schemas.contract import Contract
+from schemas.tables.cohorts import COHORT_MEMBERSHIP, COHORT_SIZES, COHORT_TRANSITIONS, CONTEXT
+from schemas.tables.facts import (
+    CART_ACTIVITY,
+    CUSTOMER_DAILY,
+    CUSTOMER_ORDERS,
+    ORDER_LINES,
+    PRODUCT_DAILY,
+    PRODUCT_HOURLY,
+    VISITOR_DAILY,
+    VISITOR_ORDERS,
+)
+from schemas.tables.ledgers import BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
+from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
+from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_SNAPSHOTS
+
+__all__ = [
+    "BATCHES",
+    "CART_ACTIVITY",
+    "COHORT_MEMBERSHIP",
+    "COHORT_SIZES",
+    "COHORT_TRANSITIONS",
+    "CONTEXT",
+    "CUSTOMER_DAILY",
+    "CUSTOMER_ORDERS",
+    "DATE",
+    "DIRECTIONS",
+    "EVENT_LOG",
+    "EXPORT_SLO",
+    "ORDER_LINES",
+    "PRODUCT_DAILY",
+    "PRODUCT_HOURLY",
+    "QUARANTINE",
+    "SIGNAL_CROSSINGS",
+    "SIGNAL_SNAPSHOTS",
+    "SUBJECT_TYPES",
+    "TABLES",
+    "UNRESOLVED_REFERENCES",
+    "VISITOR_DAILY",
+    "VISITOR_ORDERS",
+]
+
+TABLES: dict[str, Contract] = {
+    contract.name: contract
+    for contract in (
+        UNRESOLVED_REFERENCES,
+        CART_ACTIVITY,
+        CUSTOMER_ORDERS,
+        ORDER_LINES,
+        VISITOR_ORDERS,
+        VISITOR_DAILY,
+        CUSTOMER_DAILY,
+        PRODUCT_HOURLY,
+        PRODUCT_DAILY,
+        SIGNAL_SNAPSHOTS,
+        SIGNAL_CROSSINGS,
+        COHORT_MEMBERSHIP,
+        COHORT_TRANSITIONS,
+        COHORT_SIZES,
+        EVENT_LOG,
+        EXPORT_SLO,
+        BATCHES,
+        QUARANTINE,
+    )
+}

@@ -1,0 +1,87 @@
+"""Cohorts: who is in at the end of a day, who entered and left when, and how many that makes."""
+
+from __future__ import annotations
+
+from schemas.contract import Column, Contract
+from schemas.tables.shared import DATE, DIRECTIONS
+
+CONTEXT: tuple[Column, ...] = (
+    Column("cart_total_value_minor", "int64", description="Minor units."),
+    Column("currency", "string", description="ISO 4217."),
+    Column("cart_product_ids", "json"),
+    Column("low_stock_product_ids", "json"),
+    Column("top_signal", "string"),
+    Column("order_count_365", "int64"),
+    Column("last_order_at", "timestamp"),
+    Column("days_since", "int64", description="Whole days since the last order, at the instant of the row."),
+    Column("ltv_minor", "int64", description="Net of all orders so far, minor units; null with several currencies."),
+)
+
+COHORT_MEMBERSHIP = Contract(
+    name="cohort_membership",
+    description="Who is in a cohort at the end of the day, and who left it on the day.",
+    primary_key=("date", "cohort_id", "definition_version", "subject"),
+    columns=(
+        DATE,
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column("subject", "string", required=True, description="Visitor or customer id, by subject_type."),
+        Column("membership_key", "string", required=True, description="Hash of tenant, cohort and subject."),
+        Column("subject_type", "string", required=True, enum=("visitor", "customer")),
+        Column("flockr_vid", "string", description="Visitor linked to the subject, if any."),
+        Column("external_id", "string", description="Customer linked to the subject, if any."),
+        Column("is_member", "boolean", required=True, description="False for those who left on the day."),
+        Column(
+            "entered_at", "timestamp", required=True, description="Instant of the data at which the membership began."
+        ),
+        Column("expires_at", "timestamp", description="When it ends if nothing happens."),
+        *CONTEXT,
+        Column("updated_at", "timestamp", required=True, description="Last instant of the data that changed the row."),
+    ),
+)
+
+COHORT_TRANSITIONS = Contract(
+    name="cohort_transitions",
+    description="One entry or exit, at an instant of the data.",
+    primary_key=("date", "cohort_id", "definition_version", "subject", "effective_at", "direction"),
+    columns=(
+        DATE,
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column(
+            "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
+        ),
+        Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
+        Column("direction", "string", required=True, enum=DIRECTIONS),
+        Column(
+            "transition_id",
+            "string",
+            required=True,
+            description="Hash of tenant, cohort, subject, direction and instant.",
+        ),
+        Column("subject_type", "string", required=True, enum=("visitor", "customer")),
+        Column("flockr_vid", "string", description="Visitor linked to the subject, if any."),
+        Column("external_id", "string", description="Customer linked to the subject, if any."),
+        Column(
+            "caused_by",
+            "string",
+            required=True,
+            description="What happened: silence, order, cart_emptied, expiry, bound, stock, return.",
+        ),
+        *CONTEXT,
+    ),
+)
+
+COHORT_SIZES = Contract(
+    name="cohort_sizes",
+    description="Members at the end of the day, and how many came and went.",
+    primary_key=("date", "cohort_id", "definition_version"),
+    columns=(
+        DATE,
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column("size", "int64", required=True, minimum=0, description="Members at the end of the day."),
+        Column("entered", "int64", required=True, minimum=0, description="Entries, counted per transition."),
+        Column("exited", "int64", required=True, minimum=0, description="Exits, counted per transition."),
+    ),
+)

@@ -1,0 +1,109 @@
+"""Ledgers: what was received, refused, waited for, told and published. They alone may say when we noticed."""
+
+from __future__ import annotations
+
+from schemas.contract import Column, Contract
+from schemas.tables.shared import DATE
+
+UNRESOLVED_REFERENCES = Contract(
+    name="unresolved_references",
+    description="Ledger: a row that names an entity which has not arrived.",
+    partitioned=False,
+    primary_key=("entity", "row_id", "field", "target_entity", "target_id"),
+    columns=(
+        Column("entity", "string", required=True, description="Entity of the waiting row."),
+        Column("row_id", "string", required=True, description="external_id of the waiting row."),
+        Column("field", "string", required=True),
+        Column("target_entity", "string", required=True),
+        Column("target_id", "string", required=True),
+        Column("since", "timestamp", required=True, description="Instant of the waiting row's first version."),
+        Column("date", "date", description="Tenant day that waits; null for entities without one."),
+        Column("blocked_minor", "int64", description="Money of the waiting row, in minor units."),
+        Column("currency", "string", description="ISO 4217."),
+    ),
+)
+
+BATCHES = Contract(
+    name="batches",
+    description="Ledger: one received file or request body and what became of its rows.",
+    partitioned=False,
+    primary_key=("entity", "batch_id"),
+    columns=(
+        Column("entity", "string", required=True),
+        Column("batch_id", "string", required=True, description="sha256 of the received bytes."),
+        Column("file", "string", description="File name as received, without its folder."),
+        Column("received_at", "timestamp", required=True),
+        Column("source", "string", required=True, enum=("file", "http", "drop")),
+        Column("bytes", "int64", required=True),
+        Column("received", "int64", required=True),
+        Column("accepted", "int64", required=True),
+        Column("duplicate", "int64", required=True),
+        Column("superseded", "int64", required=True),
+        Column("quarantined", "int64", required=True),
+        Column("first_date", "date"),
+        Column("last_date", "date"),
+        Column("file_reason", "string", description="Why the whole file was quarantined."),
+    ),
+)
+
+QUARANTINE = Contract(
+    name="quarantine",
+    description="Ledger: a row that was refused, with the reason and without its personal data.",
+    partitioned=False,
+    primary_key=("entity", "batch_id", "line_no"),
+    columns=(
+        Column("entity", "string", required=True),
+        Column("batch_id", "string", required=True),
+        Column("file", "string"),
+        Column("line_no", "int64", required=True, description="1-based; 0 for a whole file."),
+        Column("rule", "string", required=True),
+        Column("reason", "string", required=True, description="Typed reason, such as missing_required:external_id."),
+        Column("redacted_row", "json", description="Keys with the shape of their values; never a value."),
+    ),
+)
+
+EVENT_LOG = Contract(
+    name="event_log",
+    description="Ledger: what was told to the world or withheld, and when; retractions included.",
+    primary_key=("date", "event_id"),
+    columns=(
+        Column("date", "date", required=True, description="Tenant day of the effective instant."),
+        Column("event_id", "string", required=True, description="Hash of transition, kind and generation."),
+        Column("kind", "string", required=True, description="Event type, such as cohort.entered."),
+        Column("transition_id", "string"),
+        Column("crossing_id", "string"),
+        Column(
+            "generation",
+            "int64",
+            required=True,
+            minimum=0,
+            description="0 for the first telling; one more for each true-again.",
+        ),
+        Column("emission", "string", required=True, enum=("sent", "withheld")),
+        Column("withheld_because", "string", enum=("backfill", "definition", "too_old")),
+        Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
+        Column("detected_at", "timestamp", required=True, description="When a run noticed it."),
+        Column("supersedes", "string", description="The event that a retraction takes back."),
+        Column("cohort_id", "string"),
+        Column("subject_type", "string"),
+        Column("subject", "string"),
+        Column("payload", "json", required=True, description="The data object of the event."),
+    ),
+)
+
+EXPORT_SLO = Contract(
+    name="export_slo",
+    description="Ledger: what was promised for a dataset and day, and what was published.",
+    primary_key=("date", "dataset", "revision"),
+    columns=(
+        DATE,
+        Column("dataset", "string", required=True),
+        Column("revision", "int64", required=True, minimum=1),
+        Column("promised_at", "timestamp", required=True),
+        Column("published_at", "timestamp", required=True),
+        Column("reason", "string", required=True, enum=("initial", "late_data", "definition", "schema", "manual")),
+        Column("rows", "int64", required=True, minimum=0),
+        Column("completeness", "ratio", description="Share of references that resolve."),
+        Column("missing", "json", description="Unresolved references by kind."),
+    ),
+)

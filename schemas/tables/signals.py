@@ -1,0 +1,54 @@
+"""Signals of products: their values at the end of a day, and each change of state at its instant."""
+
+from __future__ import annotations
+
+from schemas.contract import Column, Contract
+from schemas.tables.shared import DATE, SUBJECT_TYPES
+
+SIGNAL_SNAPSHOTS = Contract(
+    name="signal_snapshots",
+    description="Value and state of a signal at the end of a day.",
+    primary_key=("date", "signal_id", "subject"),
+    columns=(
+        DATE,
+        Column("signal_id", "string", required=True, description="Which signal, with its window."),
+        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
+        Column(
+            "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
+        ),
+        Column(
+            "value", "ratio", description="A count, or one division of two integers; null when infinite or undefined."
+        ),
+        Column("state", "string", description="State, for signals that have one."),
+        Column("value_prev", "ratio", description="Value at the end of the day before."),
+        Column("state_prev", "string", description="State at the end of the day before."),
+        Column("inputs_hash", "string", required=True, description="Hash of the integers behind the value."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+    ),
+)
+
+SIGNAL_CROSSINGS = Contract(
+    name="signal_crossings",
+    description="A change of state, at an instant of the data; suppressed ones are kept with the cause.",
+    primary_key=("date", "crossing_id"),
+    columns=(
+        DATE,
+        Column(
+            "crossing_id", "string", required=True, description="Hash of tenant, signal, subject, state and instant."
+        ),
+        Column("signal_id", "string", required=True, description="Which signal, with its window."),
+        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
+        Column(
+            "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
+        ),
+        Column("from_state", "string", description="State before; null for the first."),
+        Column("to_state", "string", required=True, description="State after."),
+        Column("value_before", "ratio"),
+        Column("value_after", "ratio"),
+        Column("threshold", "ratio", description="Bound that was crossed, where there is one."),
+        Column("direction", "string", required=True, enum=("up", "down")),
+        Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
+        Column("suppressed_by", "string", enum=("cooldown", "dwell")),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+    ),
+)
