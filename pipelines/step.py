@@ -6,6 +6,7 @@ Each stage lists its steps; ``pipelines.flow`` puts them in order, and Dagster's
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -13,10 +14,11 @@ from typing import Literal
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.storage.lake import Commit
+from pipelines.storage.lake import Commit, Writer
 
 Group = Literal["entities", "facts", "signals", "cohorts", "delivery", "exports"]
 Run = Callable[[Tenant, Sequence[date]], dict[str, Commit]]
+Writers = dict[str, Writer]
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,22 @@ class Step:
     kinds: tuple[str, ...] = ("polars", "delta")
     code_version: str = "1"
     description: str = ""
+
+
+def publish(tenant: Tenant, tables: Sequence[str], fill: Callable[[Writers], None]) -> dict[str, Commit]:
+    """Open a writer per table, let ``fill`` read, compute and put, then commit them in the order given.
+
+    Raises:
+        ConflictError: another run published one of the tables in between.
+        ContractError: a frame does not satisfy its table's contract; nothing is published.
+    """
+    writers: Writers = {}
+    with ExitStack() as stack:
+        # The stack leaves in reverse, so that the last table given is committed last.
+        for table in reversed(tables):
+            writers[table] = stack.enter_context(tenant.lake.writer(table))
+        fill(writers)
+    return {table: commit for table in tables if (commit := writers[table].commit) is not None}
 
 
 def preview(frame: pl.DataFrame, rows: int = 10) -> list[dict[str, object]]:

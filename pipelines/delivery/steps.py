@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 from pipelines.config import Tenant
 from pipelines.delivery.event_log import difference, latest
-from pipelines.step import Check, CheckResult, Step
+from pipelines.step import Check, CheckResult, Step, Writers, publish
 from pipelines.storage.lake import Commit
 
 
@@ -34,16 +34,17 @@ def run_event_log(
         ConflictError: another run appended in between; run it again.
     """
     lake = tenant.lake
-    with lake.writer("event_log") as writer:
+
+    def fill(writers: Writers) -> None:
         detected_at = clock()
         newest = max(lake.days("cohort_transitions"), default=max(days, default=date.min))
         for day in days:
             log = lake.read("event_log", [day])
             transitions = lake.read("cohort_transitions", [day])
             rows = difference(transitions, log, detected_at=detected_at, newest=newest, announce=announce)
-            writer.put(day, log.vstack(rows))
-    assert writer.commit is not None  # noqa: S101
-    return {"event_log": writer.commit}
+            writers["event_log"].put(day, log.vstack(rows))
+
+    return publish(tenant, ("event_log",), fill)
 
 
 def folds_to_transitions(tenant: Tenant, days: Sequence[date]) -> CheckResult:
@@ -53,11 +54,9 @@ def folds_to_transitions(tenant: Tenant, days: Sequence[date]) -> CheckResult:
         told = latest(tenant.lake.read("event_log", [day]))
         claims = set(told.filter(told["is_true"])["transition_id"])
         facts = set(tenant.lake.read("cohort_transitions", [day])["transition_id"])
-        believed, missing, surplus = (
-            believed + len(claims),
-            missing + len(facts - claims),
-            surplus + len(claims - facts),
-        )
+        believed += len(claims)
+        missing += len(facts - claims)
+        surplus += len(claims - facts)
     return CheckResult(
         name=FOLD.name,
         passed=not missing and not surplus,

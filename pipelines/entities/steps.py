@@ -15,11 +15,10 @@ from pipelines.entities.fold import newest, states
 from pipelines.entities.history import valid_time
 from pipelines.entities.identity import links_in_events
 from pipelines.entities.ledgers import batches, quarantine
-from pipelines.entities.publish import Writers, publish
 from pipelines.entities.references import unresolved
 from pipelines.entities.stock import stock_in_products
 from pipelines.landing import store
-from pipelines.step import Step
+from pipelines.step import Step, Writers, publish
 from pipelines.storage.lake import Commit
 from schemas.entities import ENTITIES
 from schemas.registry import DIMENSIONS

@@ -11,13 +11,12 @@ from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.entities.dated import current
 from pipelines.entities.identity import latest_links, with_visitor
-from pipelines.entities.publish import Writers, publish
 from pipelines.facts import events as event_rollups
 from pipelines.facts import orders as order_rollups
 from pipelines.facts import places, stock, visitor_orders
 from pipelines.facts import products as product_rollups
 from pipelines.facts.checks import CHECKS
-from pipelines.step import Step
+from pipelines.step import Step, Writers, publish
 from pipelines.storage.lake import Commit
 
 __all__ = ["CHECKS", "STEPS"]

@@ -20,6 +20,7 @@ from pipelines.signals.chain import chain, is_checkpoint
 from pipelines.signals.evaluate import Inputs
 from pipelines.signals.scarcity import SALES_DAYS, Sales
 from pipelines.signals.state import PARTS, PREVIOUS, State
+from pipelines.step import Writers, publish
 from pipelines.storage.hashing import identifiers, logical_sha256
 from pipelines.storage.lake import Commit
 
@@ -55,13 +56,14 @@ def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     definitions = signals(tenant)
     _one_of_each(definitions)
     wanted = set(days)
-    with tenant.lake.writer("signal_snapshots") as snapshot_writer, tenant.lake.writer("signal_crossings") as writer:
+
+    def fill(writers: Writers) -> None:
         for day, snapshot, crossings in results(tenant, definitions, sorted(wanted)):
             if day in wanted:
-                snapshot_writer.put(day, snapshot)
-                writer.put(day, crossings)
-    assert snapshot_writer.commit and writer.commit  # noqa: S101
-    return {"signal_snapshots": snapshot_writer.commit, "signal_crossings": writer.commit}
+                writers["signal_snapshots"].put(day, snapshot)
+                writers["signal_crossings"].put(day, crossings)
+
+    return publish(tenant, ("signal_snapshots", "signal_crossings"), fill)
 
 
 def _one_of_each(definitions: dict[str, Signal]) -> None:
