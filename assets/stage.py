@@ -13,9 +13,6 @@ from pipelines.step import Step
 from pipelines.storage.lake import Commit
 from schemas.registry import LAKE
 
-#: What is not a lake table is an export; its key says so.
-EXPORT_PREFIX = "export"
-
 
 def key_of(tenant_id: str, output: str) -> dg.AssetKey:
     """Asset key of a table or export dataset: tenant first, so that tenants fail and are backfilled alone."""

@@ -6,14 +6,12 @@ A day is a calendar day of the tenant's zone, 23 or 25 hours long when the clock
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
-
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,6 @@ def days_between(first: date, last: date) -> list[date]:
 def local_date(instant: pl.Expr, zone: ZoneInfo) -> pl.Expr:
     """The tenant day of a UTC instant column, as a Date."""
     return instant.dt.convert_time_zone(zone.key).dt.date()
-
-
-def contiguous(days: Iterable[date]) -> list[date]:
-    """Days sorted, each once, with the gaps between them filled."""
-    ordered = sorted(set(days))
-    return days_between(ordered[0], ordered[-1]) if ordered else []
 
 
 def span(days: Sequence[date], zone: ZoneInfo) -> tuple[datetime, datetime]:

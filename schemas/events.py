@@ -17,7 +17,6 @@ JsonType = Literal["string", "integer", "number", "boolean", "array", "object"]
 SPECVERSION = "1.0"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 MAX_BYTES = 64 * 1024
-LARGE_BYTES = 20_000
 
 #: Envelope attributes in the order in which they are written.
 ENVELOPE: tuple[str, ...] = (

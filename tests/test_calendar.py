@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.calendar import contiguous, day_of, days_between, local_date, span
+from pipelines.calendar import day_of, days_between, local_date, span
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -55,6 +55,4 @@ def test_days_tile_the_line_and_agree_with_the_column_form(day, zone_name):
 def test_ranges():
     assert days_between(date(2025, 1, 30), date(2025, 2, 1)) == [date(2025, 1, 30), date(2025, 1, 31), date(2025, 2, 1)]
     assert days_between(date(2025, 1, 2), date(2025, 1, 1)) == []
-    assert contiguous([date(2025, 1, 3), date(2025, 1, 1)]) == days_between(date(2025, 1, 1), date(2025, 1, 3))
-    assert contiguous([]) == []
     assert span([date(2025, 3, 30)], LONDON)[1] == datetime(2025, 3, 30, 23, tzinfo=UTC)

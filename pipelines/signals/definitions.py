@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from pipelines.config import Tenant, load_yaml
@@ -132,8 +131,3 @@ def _overridden(definition: AnyDefinition, changes: Mapping[str, Any], tenant: T
             raise UsageError(f"{where}.{name}: {error}") from None
         params[name] = params[name].model_copy(update={"value": value})
     return definition.model_copy(update={"params": params}) if changes else definition
-
-
-def as_yaml(definition: Definition) -> str:
-    """The resolved definition as YAML, in the order of the file."""
-    return yaml.safe_dump(definition.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)

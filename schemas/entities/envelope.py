@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
 
 from schemas.contract import Column, Contract
-
-Op = Literal["upsert", "patch", "delete"]
 
 #: Ranks decide between versions of one instant: delete over patch over upsert.
 OP_RANK: dict[str, int] = {"upsert": 0, "patch": 1, "delete": 2}

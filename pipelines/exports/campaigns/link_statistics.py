@@ -11,7 +11,7 @@ import polars as pl
 
 from pipelines.exports.campaigns.inputs import CampaignInputs
 from pipelines.exports.campaigns.state import CampaignState
-from pipelines.exports.campaigns.sums import count, distinct, joined, money, zero
+from pipelines.exports.campaigns.sums import count, distinct, joined, money, zero, zero_money
 from schemas.exports import LINK_STATISTICS_CSV
 
 #: Query parameters that say where a click came from, and those that may say who clicked.
@@ -59,10 +59,7 @@ def link_statistics(inputs: CampaignInputs, state: CampaignState) -> pl.DataFram
         .join(channels, on="campaign_id", how="left")
         .with_columns(
             *zero(*_COUNTS),
-            pl.when(pl.col("conversions").fill_null(0) == 0)
-            .then(0)
-            .otherwise(pl.col("revenue_minor"))
-            .alias("revenue_minor"),
+            *zero_money("conversions"),
             pl.lit(state.day.date).alias("stat_date"),
             pl.col("message_id_ref").alias("message_id"),
             untracked(pl.col("destination_url")).alias("destination_url"),

@@ -15,7 +15,6 @@ metadata = MetaData(
 #: SQLite numbers rows by itself only where the type is exactly INTEGER.
 SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 
-ENDPOINT_STATES = ("active", "disabled", "deleted")
 DELIVERY_STATES = ("pending", "delivering", "delivered", "dead", "cancelled")
 
 endpoints = Table(
