@@ -21,9 +21,10 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from assets.materialise import instance_of, run_job
+from pipelines.cli.ingest import COUNTS
+from pipelines.cli.output import table
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import MurmurError
 from schemas.entities import ENTITIES
@@ -32,6 +33,7 @@ from schemas.registry import LAKE
 TENANT = "demo"
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN_WEBHOOKS = 12
+SHOWN_TRANSITIONS = 6
 
 
 @dataclass(frozen=True)
@@ -128,15 +130,15 @@ def simulate(run: Demo) -> Path:
 
 def ingest(run: Demo, source: Path) -> None:
     """Send every file, in an order that knows nothing of references."""
-    view = Table("entity", *("received", "accepted", "duplicate", "superseded", "quarantined"), show_edge=False)
+    rows = []
     for entity in sorted(ENTITIES):
         files = sorted(source.glob(f"{entity}.ndjson")) + sorted(source.glob(f"{entity}.[0-9]*.ndjson"))
         if not files:
             continue
         result = run.murmur("ingest", "--tenant", TENANT, "--entity", entity, *map(str, files))
         total = result["total"]
-        view.add_row(entity, *[f"{total[column.header]:,}" for column in view.columns[1:]])
-    run.console.print(view)
+        rows.append([entity, *total.values()])
+    table(["entity", *COUNTS], rows)
 
 
 @dataclass(frozen=True)
@@ -209,54 +211,29 @@ def show_webhooks(run: Demo, lines: list[str]) -> None:
 def summarise(run: Demo) -> None:
     """Rows by table, cohort sizes, some transitions, where the files are, and what to try next."""
     lake = run.tenant.lake
-    view = Table("table", "rows", "days", show_edge=False, title="lake tables", title_justify="left")
-    for name in LAKE:
-        rows = lake.rows(name) if lake.exists(name) else {}
-        if sum(rows.values()):
-            view.add_row(
-                name, f"{sum(rows.values()):,}", str(sum(1 for day in rows if day)) if None not in rows else "-"
-            )
-    run.console.print(view)
-    sizes = lake.scan("cohort_sizes", [run.last]).collect().sort("cohort_id")
-    view = Table(
-        "cohort",
-        "members",
-        "entered",
-        "exited",
-        show_edge=False,
-        title=f"\ncohorts on {run.last}",
-        title_justify="left",
-    )
-    for row in sizes.iter_rows(named=True):
-        view.add_row(row["cohort_id"], *[f"{row[name]:,}" for name in ("size", "entered", "exited")])
-    run.console.print(view)
-    moves = lake.scan("cohort_transitions", [run.last]).sort("effective_at", "transition_id").tail(6).collect()
-    view = Table(
-        "instant",
-        "cohort",
-        "subject",
-        "move",
-        "because",
-        show_edge=False,
-        title="\nsome transitions",
-        title_justify="left",
-    )
-    for row in moves.iter_rows(named=True):
-        instant = row["effective_at"].strftime("%Y-%m-%d %H:%M:%SZ")
-        view.add_row(instant, row["cohort_id"], row["subject"], row["direction"], row["caused_by"])
-    run.console.print(view)
+    counted = {name: lake.rows(name) for name in LAKE if lake.exists(name)}
+    filled = [[name, sum(rows.values()), len(rows.keys() - {None}) or None] for name, rows in counted.items()]
+    table(["table", "rows", "days"], [row for row in filled if row[1]], "lake tables")
+    sizes = lake.scan("cohort_sizes", [run.last]).sort("cohort_id").select("cohort_id", "size", "entered", "exited")
+    table(["cohort", "members", "entered", "exited"], sizes.collect().rows(), f"\ncohorts on {run.last}")
+    columns = ["effective_at", "cohort_id", "subject", "direction", "caused_by"]
+    moves = lake.scan("cohort_transitions", [run.last]).sort("effective_at", "transition_id").select(columns)
+    newest = moves.tail(SHOWN_TRANSITIONS).collect()
+    table(["instant", "cohort", "subject", "move", "because"], newest.rows(), "\nsome transitions")
+    show_next(run, *(newest.select("cohort_id", "subject").row(0) if newest.height else ("COHORT", "SUBJECT")))
+
+
+def show_next(run: Demo, cohort: str, subject: str) -> None:
+    """Where the files are, and commands to go on with."""
     home = os.path.relpath(run.workspace.home)
-    example = moves["subject"].item(0) if moves.height else "SUBJECT"
-    cohort = moves["cohort_id"].item(0) if moves.height else "COHORT"
-    run.console.print(
-        f"\nfiles\n  lake     {home}/lake/{TENANT}\n  Parquet  {home}/buckets/s3\n  CSV      {home}/buckets/gcs"
-    )
+    murmur = f".venv/bin/murmur --home {home}"
     query = "select cohort_id, date, size from cohort_sizes order by all desc limit 10"
     run.console.print(
+        f"\nfiles\n  lake     {home}/lake/{TENANT}\n  Parquet  {home}/buckets/s3\n  CSV      {home}/buckets/gcs\n"
         "\ntry next\n"
         "  make ui\n"
-        f"  .venv/bin/murmur --home {home} cohort explain {cohort} {example} --tenant {TENANT} --as-of {run.last}\n"
-        f'  .venv/bin/murmur --home {home} query --tenant {TENANT} "{query}"',
+        f"  {murmur} cohort explain {cohort} {subject} --tenant {TENANT} --as-of {run.last}\n"
+        f'  {murmur} query --tenant {TENANT} "{query}"',
         highlight=False,
         soft_wrap=True,
     )
