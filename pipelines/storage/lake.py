@@ -12,7 +12,9 @@ import contextlib
 import json
 import os
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -33,6 +35,7 @@ from schemas.contract import Contract
 from schemas.registry import LAKE
 
 ROW_GROUP = 131_072
+_WAITING_PARTS = 2
 _DELTA_TYPES = {
     "string": "string",
     "json": "string",
@@ -78,6 +81,9 @@ class Writer:
     before: dict[date | None, str]
     _parts: dict[date | None, tuple[str, int, int]] = field(default_factory=dict)
     _empty: tuple[str, int] | None = None
+    # One thread, so that parts are stored in the order in which they were put.
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "lake"))
+    _waiting: deque[Future[None]] = field(default_factory=deque)
     commit: Commit | None = None
 
     def put(self, day: date | None, frame: pl.DataFrame) -> None:
@@ -91,6 +97,12 @@ class Writer:
             ContractError: columns, types, required values, enums or the primary key are violated.
         """
         part = conform(frame, self.contract, day)
+        # Encoding and flushing overlap with computing the next day; a short queue bounds the frames that wait.
+        while len(self._waiting) >= _WAITING_PARTS:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._store, day, part))
+
+    def _store(self, day: date | None, part: pl.DataFrame) -> None:
         place = f"date={day.isoformat()}" if day else "data"
         stored = part.drop("date") if self.contract.partitioned else part
         if part.height or not self._empty:
@@ -100,6 +112,16 @@ class Writer:
         if not part.height:
             self._empty = (name, size)
         self._parts[day] = (name, part.height, size)
+
+    def close(self) -> None:
+        """Wait for what is being written.
+
+        Raises:
+            OSError: a partition could not be written.
+        """
+        with self._pool:
+            while self._waiting:
+                self._waiting.popleft().result()
 
     def _write(self, place: str, stored: pl.DataFrame) -> tuple[str, int]:
         folder = self.lake.root / self.contract.name
@@ -248,7 +270,10 @@ class Lake:
         contract = contract_of(table)
         delta = self._open_or_create(contract)
         writer = Writer(self, contract, delta, _active_files(delta))
-        yield writer
+        try:
+            yield writer
+        finally:
+            writer.close()
         writer.commit = writer._publish()
 
     def replace(self, table: str, frame: pl.DataFrame) -> Commit:
