@@ -53,7 +53,7 @@ def late_data_sensor(tenant: Tenant) -> dg.SensorDefinition:
         newest = min(computed[-1], datetime.now(tenant.zone).date() - timedelta(days=1))
         freshness = Freshness(tenant)
         known = [day for day in freshness.available_days() if first_day(tenant) <= day <= newest]
-        dated = [step for step in flow.STEPS if step.group == "entities" and step.partitioned]
+        dated = [step for step in flow.STEPS if step.partitioned]
         stale = sorted({day for step in dated for day in freshness.stale(step, known)})
         if not stale:
             return dg.SkipReason("no late data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from datetime import date
@@ -103,6 +104,22 @@ def test_late_data_asks_for_the_days_it_touches_up_to_the_newest(retailer):
     assert isinstance(request, dg.RunRequest)
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (FIRST.isoformat(), LAST.isoformat())
     retailer.run("acme_daily", {RANGE_START: request.tags[RANGE_START], RANGE_END: request.tags[RANGE_END]})
+    assert isinstance(retailer.sensor("acme_late_data_sensor"), dg.SkipReason)
+
+
+def test_a_late_link_asks_for_the_days_that_it_changes_once_it_is_folded(retailer, tmp_path):
+    cart = retailer.tenant.lake.read("cart_activity", [LAST]).row(0, named=True)
+    who = {"flockr_vid": cart["flockr_vid"], "customer_id": "c-late"}
+    link = {**who, "resolution_event": "login", "occurred_at": f"{LAST}T00:00:01Z"}
+    file = tmp_path / "late.ndjson"
+    file.write_text(json.dumps(link) + "\n")
+    ingest_file(retailer.tenant, "identity_links", file, received_at=RECEIVED)
+    assert isinstance(retailer.sensor("acme_late_data_sensor"), dg.SkipReason)
+    retailer.run("acme_reference_data", range_tags(LAST, LAST))
+    request = retailer.sensor("acme_late_data_sensor")
+    assert isinstance(request, dg.RunRequest)
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (LAST.isoformat(), LAST.isoformat())
+    retailer.run("acme_daily", range_tags(LAST, LAST))
     assert isinstance(retailer.sensor("acme_late_data_sensor"), dg.SkipReason)
 
 
