@@ -12,9 +12,15 @@ import shutil
 import socket
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+
+from pipelines import flow
+from pipelines.config import Workspace
+from pipelines.landing.ingest import ingest_file
+from pipelines.simulator import SimulationConfig, simulate, write
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -60,14 +66,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tenant ``demo``, two days of it computed."""
     folder = tmp_path_factory.mktemp("demo")
     shutil.copytree(ROOT / "tenants", folder / "tenants")
-    span = "--from 2025-03-01 --to 2025-03-02 --visitors 100 --history-days 0"
-    for command in (
-        f"murmur simulate --tenant demo {span} --out sample",
-        "for file in sample/*.ndjson; do murmur ingest --tenant demo --entity $(basename $file .ndjson) $file; done",
-        "murmur run --tenant demo",
-    ):
-        done = shell(command, folder)
-        assert done.returncode == 0, done.stderr
+    tenant = Workspace(folder / ".murmur", folder / "tenants").tenant("demo")
+    config = SimulationConfig(tenant.zone, date(2025, 3, 1), date(2025, 3, 2), visitors=100, history_days=0)
+    for entity, files in write(simulate(config), folder / "sample").items():
+        for file in files:
+            ingest_file(tenant, entity, file, received_at=datetime(2025, 3, 3, tzinfo=UTC))
+    flow.run(tenant)
     return folder
 
 
