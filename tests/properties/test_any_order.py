@@ -35,7 +35,7 @@ def run_days(tenant: Tenant, until: str | date | None) -> None:
         flow.run(tenant, last=None if until == "all" else until)
 
 
-@settings(max_examples=400 if NIGHTLY else 7)
+@settings(max_examples=400 if NIGHTLY else 5)
 @given(
     records=st.lists(st.tuples(RECORDS, ARRIVAL), min_size=2, max_size=40),
     again=st.lists(st.tuples(st.integers(0, 39), ARRIVAL), max_size=4),
@@ -76,7 +76,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 
 
 # A seed does not shrink, so that the first failure is the one to read.
-@settings(max_examples=100 if NIGHTLY else 3, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=100 if NIGHTLY else 2, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 2**32), runs=st.lists(RUN, min_size=ARRIVALS, max_size=ARRIVALS))
 def test_a_simulated_retailer(straight, seed, runs):
     with tenants(1) as (mixed,):
