@@ -6,7 +6,9 @@ Exit 0 done, 1 failed, 2 bad usage or input, with the reason on stderr. Results 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -72,4 +74,19 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception as error:
+        if os.environ.get("MURMUR_DEBUG") == "1":
+            raise
+        # The text of an unforeseen error may hold a record's values, so only its kind and place are shown.
+        click.echo(
+            f"murmur: internal error: {type(error).__name__} at {_place(error)}; MURMUR_DEBUG=1 shows all", err=True
+        )
+        sys.exit(1)
     sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _place(error: Exception) -> str:
+    """File and line of the innermost frame of ours."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/pipelines/" in frame.filename]
+    last = frames[-1] if frames else None
+    return f"pipelines/{last.filename.rsplit('/pipelines/', 1)[1]}:{last.lineno}" if last else "an unknown place"

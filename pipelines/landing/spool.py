@@ -162,14 +162,6 @@ def _mapped(path: Path) -> pl.DataFrame:
         return pl.DataFrame(pl.from_arrow(pa.ipc.open_file(file).read_all(), rechunk=False))
 
 
-def _with_nulls(frame: pl.DataFrame, names: Sequence[str], schema: pl.Schema) -> pl.DataFrame:
-    """The named columns; those that the frame does not have are null."""
-    present = set(frame.columns)
-    return frame.select(
-        pl.col(name) if name in present else pl.lit(None, dtype=schema[name]).alias(name) for name in names
-    )
-
-
 def _range_of(piece: pl.DataFrame) -> pl.Series:
     """Number of the range that each row belongs to; ranges are in the order of the file."""
     if piece["date"].null_count() == piece.height:
