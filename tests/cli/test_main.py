@@ -1,7 +1,9 @@
+import importlib
+
 import click
 import pytest
 
-from pipelines.cli import main as entry
+entry = importlib.import_module("pipelines.cli.main")
 
 
 @pytest.fixture
