@@ -193,7 +193,7 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._known: dict[str, tuple[str, dict[date | None, str]]] = {}
+        self._known: dict[str, tuple[tuple[str, int], dict[date | None, str]]] = {}
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
@@ -212,10 +212,14 @@ class Lake:
         if not self.exists(table):
             return {}
         # Opening a table costs milliseconds and a range run asks once a day, so the newest log entry decides.
-        newest = max(entry.name for entry in os.scandir(self.root / table / "_delta_log") if entry.name[0].isdigit())
-        if self._known.get(table, ("", {}))[0] != newest:
-            self._known[table] = (newest, _active_files(self._open(table)))
-        return dict(self._known[table][1])
+        entries = [entry for entry in os.scandir(self.root / table / "_delta_log") if entry.name[0].isdigit()]
+        last = max(entries, key=lambda entry: entry.name)
+        # The time tells a table that was removed and made again from the one before.
+        newest = (last.name, last.stat().st_mtime_ns)
+        known = self._known.get(table)
+        if known is None or known[0] != newest:
+            known = self._known[table] = (newest, _active_files(self._open(table)))
+        return dict(known[1])
 
     def days(self, table: str) -> list[date]:
         """Partitions that were published, empty ones included, sorted."""

@@ -1,3 +1,4 @@
+import shutil
 from datetime import date
 
 import polars as pl
@@ -93,3 +94,11 @@ def test_names(lake):
         lake.scan("nope")
     assert lake.read("cohort_sizes").height == 0
     assert lake.version("cohort_sizes") is None
+
+
+def test_a_table_that_was_removed_and_made_again_is_read_anew(lake):
+    publish(lake, {D1: SIZES, D2: SIZES})
+    assert lake.days("cohort_sizes") == [D1, D2]
+    shutil.rmtree(lake.root)
+    publish(Lake(lake.root), {D2: SIZES})
+    assert lake.days("cohort_sizes") == [D2]

@@ -157,8 +157,8 @@ def as_of(history: pl.DataFrame, end: datetime) -> pl.DataFrame:
 
 
 def newest(history: pl.DataFrame) -> pl.DataFrame:
-    """Last version of each id."""
-    ordered = history.sort("external_id", "effective_from", "version_hash")
+    """Last version of each id; of two at one instant, the one that the fold kept open."""
+    ordered = history.sort("external_id", "effective_from", "effective_to", "version_hash", nulls_last=True)
     return ordered.unique("external_id", keep="last", maintain_order=True)
 
 
