@@ -14,7 +14,10 @@ def defs(workspace):
 
 def test_everything_loads_together(defs):
     dg.Definitions.validate_loadable(defs)
-    defs.get_repository_def().load_all_definitions()
+    repository = defs.get_repository_def()
+    # Names of ops and jobs may not clash; only loading all of them at once shows it.
+    repository.load_all_definitions()
+    assert repository.has_job("acme_daily")
 
 
 def test_every_output_is_an_asset_of_its_tenant(defs):
