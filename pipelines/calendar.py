@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 import polars as pl
+
+#: Days that can be partitions. From 2100 on, columns know no summer time any more while ``zoneinfo`` does.
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,16 @@ def local_date(instant: pl.Expr, zone: ZoneInfo) -> pl.Expr:
 def span(days: Sequence[date], zone: ZoneInfo) -> tuple[datetime, datetime]:
     """First instant of the first day and end of the last."""
     return day_of(min(days), zone).start, day_of(max(days), zone).end
+
+
+@cache
+def known_zone(name: str) -> bool:
+    """Whether the name is an IANA zone, for single instants and for columns alike."""
+    if name not in available_timezones():
+        return False
+    try:
+        pl.select(pl.lit(datetime(2000, 1, 1, tzinfo=UTC)).dt.convert_time_zone(name))
+    except pl.exceptions.ComputeError:
+        # Files of one machine, such as localtime, that no other machine knows.
+        return False
+    return True

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from pipelines.calendar import FIRST_DAY, LAST_DAY, known_zone
 from pipelines.errors import UsageError
 from pipelines.storage.lake import Lake
 
@@ -58,12 +60,16 @@ class TenantConfig(Strict):
     exports: ExportTargets = ExportTargets()
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
     public_host: str = "murmuration.example"
+    first_day: date = Field(
+        default=date(2000, 1, 1), ge=FIRST_DAY, description="events, orders and stock of earlier days are refused"
+    )
+    last_day: date = Field(default=LAST_DAY, le=LAST_DAY, description="and those of later days")
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by cohort or signal id")
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if not known_zone(value):
             raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/London")
         return value
 

@@ -6,9 +6,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from pipelines.calendar import local_date
+from pipelines.calendar import known_zone, local_date
 from pipelines.entities.history import join_as_of
-from pipelines.landing.times import known_zone
 
 
 def with_business_date(transactions: pl.DataFrame, outlets: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:

@@ -102,7 +102,13 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
     numbers = frame["line_no"]
     if entity.name == "referral_events":
         frame = referrals.flatten(frame)
-    result = typed(frame, entity, tenant.zone, controls=texts.controls)
+    result = typed(
+        frame,
+        entity,
+        tenant.zone,
+        controls=texts.controls,
+        days=(tenant.config.first_day, tenant.config.last_day),
+    )
     reasons = result.verdict.reasons()
     if reasons:
         raws = texts.lines.raw([numbers[i] for i in reasons])

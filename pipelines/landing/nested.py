@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 import polars as pl
@@ -27,7 +26,7 @@ _CONTROL = re.compile(values.CONTROL)
 
 
 def canonical(
-    column: Column, fields: tuple[Nested, ...], texts: pl.Series, zone: ZoneInfo
+    column: Column, fields: tuple[Nested, ...], texts: pl.Series, clock: times.Clock
 ) -> tuple[pl.Series, pl.Series]:
     """Canonical JSON of a column, and a typed reason where a value is wrong.
 
@@ -35,13 +34,13 @@ def canonical(
         column: the ``json`` column.
         fields: its declared fields; empty for free-form values.
         texts: String, JSON as received.
-        zone: for local times inside.
+        clock: for times inside.
 
     Returns:
         Two String series: the canonical text (null where wrong or null) and the reason (null where right).
     """
     if fields:
-        return _declared(column.name, fields, texts, zone)
+        return _declared(column.name, fields, texts, clock)
     if column.name == "attributes":
         return _each_distinct(texts, _attributes)
     if column.references:
@@ -118,25 +117,35 @@ def _deep(value: Any) -> bool:
     return isinstance(value, list | dict)
 
 
-def _declared(name: str, fields: tuple[Nested, ...], texts: pl.Series, zone: ZoneInfo) -> tuple[pl.Series, pl.Series]:
+def _declared(
+    name: str, fields: tuple[Nested, ...], texts: pl.Series, clock: times.Clock
+) -> tuple[pl.Series, pl.Series]:
     """Canonical text and reason of declared values, each distinct text taken apart once."""
     present = texts.is_not_null().arg_true()
     if not len(present):
         return values.nothing(pl.String, len(texts)), values.nothing(pl.String, len(texts))
-    given = texts.gather(present).alias("text")
+    timed = any(field.kind == "timestamp" for field in fields)
+    inside = clock.of(present) if timed else times.Clock(clock.zone)
+    given = pl.DataFrame({"text": texts.gather(present), **inside.columns(len(present))})
     distinct = given.unique()
-    known = _taken_apart(name, fields, distinct, zone).with_columns(distinct)
-    found = given.to_frame().join(known, on="text", how="left", maintain_order="left")
+    known = _taken_apart(name, fields, distinct["text"], inside.like(distinct))
+    found = given.join(
+        pl.concat([distinct, known], how="horizontal"),
+        on=distinct.columns,
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
+    )
     return _placed(found["value"], present, len(texts)), _placed(found["reason"], present, len(texts))
 
 
-def _taken_apart(name: str, fields: tuple[Nested, ...], texts: pl.Series, zone: ZoneInfo) -> pl.DataFrame:
+def _taken_apart(name: str, fields: tuple[Nested, ...], texts: pl.Series, clock: times.Clock) -> pl.DataFrame:
     """Arrays of objects are taken apart, typed field by field as columns, and put together again: value and reason."""
     one = name in OBJECTS
     parsed = _parse(texts, fields, one)
     wrong = pl.select(pl.when(parsed["shape"].is_null()).then(pl.lit(f"invalid_json:{name}"))).to_series()
     items = parsed.select("row", "item").explode("item", empty_as_null=False, keep_nulls=False)
-    text, reason = _objects(name, items["item"].struct.unnest(), fields, zone)
+    text, reason = _objects(name, items["item"].struct.unnest(), fields, clock.of(items["row"]))
     made = items.select("row").with_columns(text.alias("text"), reason.alias("reason"))
     joined = made.group_by("row", maintain_order=True).agg(
         pl.col("text").str.join(","), pl.col("reason").drop_nulls().first()
@@ -176,7 +185,9 @@ def _parse(texts: pl.Series, fields: tuple[Nested, ...], one: bool) -> pl.DataFr
         return parsed
 
 
-def _objects(name: str, frame: pl.DataFrame, fields: tuple[Nested, ...], zone: ZoneInfo) -> tuple[pl.Series, pl.Series]:
+def _objects(
+    name: str, frame: pl.DataFrame, fields: tuple[Nested, ...], clock: times.Clock
+) -> tuple[pl.Series, pl.Series]:
     """Canonical text of each object, and the first reason against it."""
     reason = values.nothing(pl.String, frame.height)
     pairs: dict[str, pl.Series] = {}
@@ -184,7 +195,7 @@ def _objects(name: str, frame: pl.DataFrame, fields: tuple[Nested, ...], zone: Z
         texts = frame[field.name]
         if texts.null_count() == frame.height:
             continue
-        rendered, wrong = _field(field, texts, zone)
+        rendered, wrong = _field(field, texts, clock)
         if wrong.any():
             said = values.nothing(pl.String, frame.height).scatter(
                 wrong.arg_true(), f"{_rule(field)}:{name}.{field.name}"
@@ -206,7 +217,7 @@ def _rule(field: Nested) -> str:
     return rules.get(field.kind, f"invalid_{field.kind}")
 
 
-def _field(field: Nested, texts: pl.Series, zone: ZoneInfo) -> tuple[pl.Series, pl.Series]:
+def _field(field: Nested, texts: pl.Series, clock: times.Clock) -> tuple[pl.Series, pl.Series]:
     """JSON text of one field's values, and where they are wrong."""
     if field.kind == "string":
         is_id = field.references is not None or field.name.endswith("_id")
@@ -216,7 +227,7 @@ def _field(field: Nested, texts: pl.Series, zone: ZoneInfo) -> tuple[pl.Series, 
     texts = values.filled(texts)
     typed: pl.Series
     if field.kind == "timestamp":
-        instants = times.instants(texts, None, zone)
+        instants = times.instants(texts, clock)
         typed = instants.to_frame("t").select(pl.format('"{}"', times.instant_text(pl.col("t")))).to_series()
         typed = typed.set(instants.is_null(), None)
     elif field.kind == "boolean":

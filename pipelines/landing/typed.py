@@ -6,10 +6,12 @@ Expressions over whole columns only; the checks that a clean column does not nee
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from pipelines.calendar import FIRST_DAY, LAST_DAY, day_of
 from pipelines.landing import nested, times, values
 from pipelines.landing.refusals import Verdict
 from pipelines.storage.hashing import identifiers
@@ -17,7 +19,7 @@ from schemas.contract import Column
 from schemas.entities.envelope import SUPPORTED_MAJOR, Entity
 
 #: Columns that steer the reading of a record and are not stored as its content.
-TRANSPORT = ("op", "message_id", "schema_version", "timezone")
+TRANSPORT = ("op", "message_id", "schema_version", "timezone", "epoch_unit")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,14 @@ def keeps_text(column: Column) -> bool:
     return column.kind not in ("string", "json") and not column.personal
 
 
-def typed(frame: pl.DataFrame, entity: Entity, zone: ZoneInfo, *, controls: bool = True) -> Typed:
+def typed(
+    frame: pl.DataFrame,
+    entity: Entity,
+    zone: ZoneInfo,
+    *,
+    controls: bool = True,
+    days: tuple[date, date] = (FIRST_DAY, LAST_DAY),
+) -> Typed:
     """Type the received columns of an entity.
 
     Args:
@@ -46,27 +55,29 @@ def typed(frame: pl.DataFrame, entity: Entity, zone: ZoneInfo, *, controls: bool
         entity: what the rows are.
         zone: the tenant's zone, for local times.
         controls: False when the input is known to hold no control character.
+        days: first and last tenant day that a row of a partitioned entity may belong to.
     """
     verdict = Verdict(frame.height)
-    zones = _transport(frame, verdict)
+    clock = _transport(frame, zone, verdict)
     columns: dict[str, pl.Series] = {"op": values.filled(frame["op"]).fill_null("upsert")}
     verdict.refuse(~columns["op"].is_in(["upsert", "patch", "delete"]), "not_in_enum:op")
     for column in entity.received:
         if column.name in TRANSPORT and column not in entity.columns:
             continue
         texts = frame[column.name]
-        value = _column(column, entity, texts, zones, zone, verdict, controls)
+        value = _column(column, entity, texts, clock, verdict, controls)
         columns[column.name] = value
         if keeps_text(column):
             columns[f"{column.name}__text"] = texts
     result = pl.DataFrame(columns)
     result = _natural_ids(result, entity)
     _required(result, entity, verdict)
+    _within(result, entity, zone, days, verdict)
     return Typed(result, verdict)
 
 
-def _transport(frame: pl.DataFrame, verdict: Verdict) -> pl.Series | None:
-    """Check the envelope's own fields; the record zones where any row names one."""
+def _transport(frame: pl.DataFrame, zone: ZoneInfo, verdict: Verdict) -> times.Clock:
+    """Check the envelope's own fields; how the rows write time."""
     versions = frame["schema_version"]
     if versions.null_count() < frame.height:
         wrong = ~versions.str.contains(r"^\d+(\.\d+){0,2}$")
@@ -75,21 +86,27 @@ def _transport(frame: pl.DataFrame, verdict: Verdict) -> pl.Series | None:
         verdict.refuse(other & ~wrong, "unknown_major_version")
     if frame["message_id"].null_count() < frame.height:
         verdict.refuse(values.wrong_identifiers(frame["message_id"], "message_id", True), "invalid_id:message_id")
-    zones = frame["timezone"]
-    if zones.null_count() == frame.height:
-        return None
-    zones = values.filled(zones)
-    known = [zone for zone in zones.drop_nulls().unique() if times.known_zone(zone)]
-    verdict.refuse(~zones.is_in(known), "invalid_timezone:timezone")
-    return zones
+    zones, units = _said(frame["timezone"]), _said(frame["epoch_unit"])
+    if zones is not None:
+        known = [zone for zone in zones.drop_nulls().unique() if times.known_zone(zone)]
+        verdict.refuse(~zones.is_in(known), "invalid_timezone:timezone")
+    if units is not None:
+        right = units.is_in(list(times.EPOCH_UNITS))
+        verdict.refuse(~right, "not_in_enum:epoch_unit")
+        units = units.zip_with(right.fill_null(False), values.nothing(pl.String, len(units)))
+    return times.Clock(zone, zones, units)
+
+
+def _said(texts: pl.Series) -> pl.Series | None:
+    """The texts, empty ones null; None where no row has any."""
+    return None if texts.null_count() == len(texts) else values.filled(texts)
 
 
 def _column(
     column: Column,
     entity: Entity,
     texts: pl.Series,
-    zones: pl.Series | None,
-    zone: ZoneInfo,
+    clock: times.Clock,
     verdict: Verdict,
     controls: bool,
 ) -> pl.Series:
@@ -99,10 +116,10 @@ def _column(
         return _string(column, texts, verdict, controls)
     texts = values.filled(texts)
     if column.kind == "json":
-        value, reason = nested.canonical(column, entity.nested_fields(column.name), texts, zone)
+        value, reason = nested.canonical(column, entity.nested_fields(column.name), texts, clock)
         verdict.refuse_each(reason)
         return value.rename(column.name)
-    value = _scalar(column, texts, zones, zone)
+    value = _scalar(column, texts, clock)
     verdict.refuse(texts.is_not_null() & value.is_null(), f"{_RULES[column.kind]}:{column.name}")
     if column.kind == "int64":
         if values.is_money(column.name):
@@ -121,9 +138,9 @@ _RULES = {
 }
 
 
-def _scalar(column: Column, texts: pl.Series, zones: pl.Series | None, zone: ZoneInfo) -> pl.Series:
+def _scalar(column: Column, texts: pl.Series, clock: times.Clock) -> pl.Series:
     if column.kind == "timestamp":
-        return times.instants(texts, zones, zone)
+        return times.instants(texts, clock)
     if column.kind == "date":
         return times.dates(texts)
     if column.kind == "quantity":
@@ -194,6 +211,14 @@ def _required(frame: pl.DataFrame, entity: Entity, verdict: Verdict) -> None:
             _missing((value == "[]") & upsert, column.name, verdict)
 
 
+def _within(frame: pl.DataFrame, entity: Entity, zone: ZoneInfo, days: tuple[date, date], verdict: Verdict) -> None:
+    if not entity.partitioned:
+        return
+    instant = frame.select(day_instant(entity)).to_series()
+    first, last = day_of(days[0], zone).start, day_of(days[1], zone).end
+    verdict.refuse(~instant.is_between(first, last, closed="left"), f"out_of_range:{entity.day_instant}")
+
+
 def _missing(mask: pl.Series, column: str, verdict: Verdict) -> None:
     verdict.refuse(mask, f"missing_required:{column}")
 
@@ -206,3 +231,8 @@ def _order_column(entity: Entity) -> str:
 def order_instant(entity: Entity) -> pl.Expr:
     """The instant that orders versions of an id."""
     return pl.coalesce(*dict.fromkeys((entity.ordered_by, _order_column(entity))))
+
+
+def day_instant(entity: Entity) -> pl.Expr:
+    """The instant whose tenant day a row belongs to; that of its version where a patch or tombstone does not say."""
+    return pl.coalesce(*dict.fromkeys((entity.day_instant, entity.ordered_by, _order_column(entity))))

@@ -18,7 +18,6 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.landing.refusals import FileRefusedError
@@ -28,6 +27,8 @@ BATCH_ROWS = 131_072
 TIMEOUT_SECONDS = 3600
 _EXIT_DAMAGED = 3
 _UNKNOWN = b"unknown"
+#: Bounds of the years 0001 to 9999.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 def parquet_texts(payload: Payload, columns: Sequence[str]) -> Iterator[tuple[pl.DataFrame, frozenset[str]]]:
@@ -84,10 +85,20 @@ def _texts(array: pa.Array) -> pa.Array:
     if pa.types.is_boolean(kind) or pa.types.is_date(kind):
         return array.cast(pa.large_string())
     if pa.types.is_timestamp(kind):
-        form = "%Y-%m-%dT%H:%M:%S" + ("Z" if kind.tz else "")
-        micros = array.cast(pa.timestamp("us", kind.tz and "UTC"), safe=False)
-        return pc.call_function("strftime", [micros], pc.StrftimeOptions(form)).cast(pa.large_string())
+        return _instants(array)
     return pa.array([_text(value) for value in array.to_pylist()], pa.large_string())
+
+
+def _instants(array: pa.Array) -> pa.Array:
+    """RFC 3339 with six decimals, the rest cut; what no year of four digits holds stays a count that no rule reads."""
+    unit = array.type.unit
+    counted = pl.Series(pl.from_arrow(array.cast(pa.int64())), dtype=pl.Int64)
+    scale = {"s": 1_000_000, "ms": 1_000}.get(unit, 1)
+    inside = counted.is_between(_FIRST_SECOND * 1_000_000 // scale, (_LAST_SECOND * 1_000_000 + 999_999) // scale)
+    micros = counted // 1_000 if unit == "ns" else counted.set(~inside, None) * scale
+    written = micros.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + ("Z" if array.type.tz else ""))
+    outside = written.is_null() & counted.is_not_null()
+    return written.zip_with(~outside, counted.cast(pl.String) + f" {unit}").to_arrow()
 
 
 def _text(value: Any) -> str | None:

@@ -32,6 +32,7 @@ ENVELOPE: tuple[Column, ...] = (
     Column("schema_version", "string", description="Contract version the sender wrote, major.minor."),
     Column("timezone", "string", description="IANA zone for timestamps that carry no offset."),
     Column("attributes", "json", description="Free key-value pairs, at most 200 keys."),
+    Column("epoch_unit", "string", enum=("s", "ms"), description="Unit of timestamps that are numbers."),
 )
 
 
