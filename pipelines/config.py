@@ -57,6 +57,11 @@ class TenantConfig(Strict):
     id: str
     timezone: str
     currency: str = Field(default="GBP", pattern=r"^[A-Z]{3}$")
+    country: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z]{2}$",
+        description="where phone numbers without a country code belong; of the zone",
+    )
     exports: ExportTargets = ExportTargets()
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
     public_host: str = "murmuration.example"

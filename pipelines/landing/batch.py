@@ -16,7 +16,7 @@ import polars as pl
 
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
-from pipelines.landing import personal, records, referrals
+from pipelines.landing import contacts, free_text, personal, records, referrals
 from pipelines.landing.layout import split_schema
 from pipelines.landing.refusals import FileRefusedError, Refused, plain_key, redacted
 from pipelines.landing.source import Payload
@@ -42,6 +42,7 @@ class Batch:
         sealed_rows: the refused rows as received, as NDJSON of line_no and raw; for the vault only.
         sealed_people: personal records as Arrow files; for the vault only.
         unknown: names of undeclared fields, and in how many pieces they were seen.
+        masked: free text columns, and how many of their cells held a contact detail.
         file_reason: why the whole file was refused.
     """
 
@@ -51,6 +52,7 @@ class Batch:
     sealed_rows: list[bytes] = field(default_factory=list)
     sealed_people: list[bytes] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
+    masked: Counter[str] = field(default_factory=Counter)
     file_reason: str | None = None
 
 
@@ -109,12 +111,14 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
         controls=texts.controls,
         days=(tenant.config.first_day, tenant.config.last_day),
     )
+    result = free_text.split(result, entity, contacts.country_of(tenant))
     reasons = result.verdict.reasons()
     if reasons:
         raws = texts.lines.raw([numbers[i] for i in reasons])
         _refuse(batch, [Refused(numbers[i], why, raws[numbers[i]]) for i, why in reasons.items()])
     good = _good(result, numbers, texts, entity)
     batch.received += good.height
+    batch.masked.update(free_text.counts(good))
     good = personal.derive(good, entity, key)
     people = personal.records(good, entity)
     if people is not None:

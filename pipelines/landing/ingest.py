@@ -166,4 +166,5 @@ def _receipt(draft: Receipt, batch: Batch, found: repeats.Repeats, split: Path) 
         file_reason=batch.file_reason,
         dates=tuple(days),
         unknown_fields=dict(sorted(batch.unknown.items())),
+        masked=dict(sorted(batch.masked.items())),
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import polars as pl
 
 from pipelines.landing import values
+from pipelines.landing.free_text import ORIGINALS
 from pipelines.landing.vault import contact_hash
 from schemas.entities.envelope import Entity
 
@@ -85,12 +86,14 @@ def records(frame: pl.DataFrame, entity: Entity) -> pl.DataFrame | None:
     """The rows that hold anything personal, with what they need to be found again; None when there are none.
 
     Returns:
-        line_no, external_id, op, order_at, then the personal columns.
+        line_no, external_id, op, order_at, the personal columns, and ``free_text``: a JSON object of column -> text as
+        it came, for cells that were masked.
     """
-    if not entity.personal:
+    personal = (*entity.personal, ORIGINALS)
+    if all(frame[name].null_count() == frame.height for name in personal):
         return None
-    held = frame.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in entity.personal))
-    return held.select("line_no", "external_id", "op", "order_at", *entity.personal) if held.height else None
+    held = frame.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in personal))
+    return held.select("line_no", "external_id", "op", "order_at", *personal)
 
 
 def patched(named: list[str], entity: Entity) -> list[str]:

@@ -28,6 +28,7 @@ class Receipt:
         dates: tenant days that rows of a partitioned entity fall on, sorted.
         unknown_fields: names of received fields that no contract declares, and in how many pieces they were seen; their
             values were dropped.
+        masked: free text columns, and how many of their cells held a contact detail that went to the vault.
         known: this file had been received before, so that nothing was done; never stored.
     """
 
@@ -47,6 +48,7 @@ class Receipt:
     file_reason: str | None = None
     dates: tuple[date, ...] = ()
     unknown_fields: dict[str, int] = field(default_factory=dict)
+    masked: dict[str, int] = field(default_factory=dict)
     known: bool = False
 
     def row(self) -> dict[str, Any]:
@@ -54,8 +56,9 @@ class Receipt:
         return {name: getattr(self, name) for name in BATCHES.names}
 
     def to_json(self) -> builtins.bytes:
-        """The stored form: the columns of ``batches``, then ``dates`` and ``unknown_fields``."""
-        record = {**self.row(), "dates": self.dates, "unknown_fields": self.unknown_fields}
+        """The stored form: the columns of ``batches``, then ``dates``, ``unknown_fields`` and ``masked``."""
+        seen = {"dates": self.dates, "unknown_fields": self.unknown_fields, "masked": self.masked}
+        record = {**self.row(), **seen}
         return json.dumps(record, default=_text, ensure_ascii=False, indent=1).encode()
 
 
