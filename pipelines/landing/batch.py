@@ -92,7 +92,8 @@ def _ahead(pieces: Iterator[records.Texts]) -> Iterator[records.Texts]:
 def _asked(entity: Entity) -> list[str]:
     """Keys to read from a record; those that say where it belongs are read so that they do not count as unknown."""
     shapes = referrals.SOURCE_KEYS if entity.name == "referral_events" else ()
-    return list(dict.fromkeys((*(column.name for column in entity.received), *shapes, *_ADDRESSED)))
+    own = (column.name for column in entity.received)
+    return list(dict.fromkeys((*own, *shapes, *(key for key, _ in entity.aliases), *_ADDRESSED)))
 
 
 def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, key: bytes) -> None:
@@ -104,6 +105,8 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
     numbers = frame["line_no"]
     if entity.name == "referral_events":
         frame = referrals.flatten(frame)
+    for alias, column in entity.aliases:
+        frame = frame.with_columns(pl.coalesce(column, alias).alias(column)).drop(alias)
     result = typed(
         frame,
         entity,
@@ -147,7 +150,9 @@ def _good(result: Typed, numbers: pl.Series, texts: records.Texts, entity: Entit
 
 def _named(raw: str, entity: Entity) -> str:
     """Canonical JSON list of the stored columns that a patch decides; absent fields are not in it, null ones are."""
-    present = [name for name in json.loads(raw) if name not in TRANSPORT or name in _own(entity)]
+    aliases = dict(entity.aliases)
+    named = [aliases.get(name, name) for name in json.loads(raw)]
+    present = [name for name in named if name not in TRANSPORT or name in _own(entity)]
     return json.dumps([n for n in personal.patched(present, entity) if n != "external_id"], separators=(",", ":"))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines.landing import times, values
+from pipelines.landing import codes, times, values
 from schemas.contract import Column
 from schemas.entities.envelope import MAX_ATTRIBUTES, MAX_ID_LENGTH, Nested
 
@@ -193,14 +193,12 @@ def _objects(
     pairs: dict[str, pl.Series] = {}
     for field in sorted(fields, key=lambda f: f.name):
         texts = frame[field.name]
+        if field.required:
+            reason = _said(reason, values.filled(texts).is_null(), f"missing_required:{name}.{field.name}")
         if texts.null_count() == frame.height:
             continue
         rendered, wrong = _field(field, texts, clock)
-        if wrong.any():
-            said = values.nothing(pl.String, frame.height).scatter(
-                wrong.arg_true(), f"{_rule(field)}:{name}.{field.name}"
-            )
-            reason = reason.zip_with(reason.is_not_null(), said)
+        reason = _said(reason, wrong, f"{_rule(field)}:{name}.{field.name}")
         pairs[field.name] = rendered
     if not pairs:
         return pl.Series(["{}"]).new_from_index(0, frame.height), reason
@@ -210,7 +208,19 @@ def _objects(
     return pl.DataFrame(pairs).select(whole).to_series(), reason
 
 
+def _said(reason: pl.Series, wrong: pl.Series, text: str) -> pl.Series:
+    """The first reason of each object, ``text`` where nothing was said before."""
+    if not wrong.any():
+        return reason
+    said = values.nothing(pl.String, len(reason)).scatter(wrong.arg_true(), text)
+    return reason.zip_with(reason.is_not_null(), said)
+
+
 def _rule(field: Nested) -> str:
+    if field.enum is not None:
+        return "not_in_enum"
+    if field.name == "currency":
+        return "invalid_currency"
     rules = {"quantity": "invalid_quantity", "int64": "invalid_integer", "timestamp": "invalid_timestamp"}
     if field.kind == "string":
         return "invalid_id"
@@ -220,6 +230,9 @@ def _rule(field: Nested) -> str:
 def _field(field: Nested, texts: pl.Series, clock: times.Clock) -> tuple[pl.Series, pl.Series]:
     """JSON text of one field's values, and where they are wrong."""
     if field.kind == "string":
+        if field.enum is not None or field.name == "currency":
+            texts = values.filled(texts)
+            return _quoted(texts), _wrong_code(field, texts).fill_null(False)
         is_id = field.references is not None or field.name.endswith("_id")
         texts = values.filled(texts) if is_id else texts
         wrong = values.wrong_identifiers(texts, field.name, True) if is_id else texts.is_null() & False
@@ -238,6 +251,12 @@ def _field(field: Nested, texts: pl.Series, clock: times.Clock) -> tuple[pl.Seri
             number = number.set((number.abs() >= values.MAX_MONEY).fill_null(False), None)
         typed = number.cast(pl.String)
     return typed, texts.is_not_null() & typed.is_null()
+
+
+def _wrong_code(field: Nested, texts: pl.Series) -> pl.Series:
+    if field.enum is not None:
+        return ~texts.is_in(list(field.enum))
+    return codes.wrong_currencies(texts)
 
 
 def _quoted(texts: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pipelines.calendar import FIRST_DAY, LAST_DAY, day_of
-from pipelines.landing import nested, times, values
+from pipelines.landing import codes, conditions, nested, times, values
 from pipelines.landing.refusals import Verdict
 from pipelines.storage.hashing import identifiers
 from schemas.contract import Column
@@ -73,6 +73,7 @@ def typed(
     result = _natural_ids(result, entity)
     _required(result, entity, verdict)
     _within(result, entity, zone, days, verdict)
+    conditions.judge(result, entity.name, verdict)
     return Typed(result, verdict)
 
 
@@ -150,17 +151,30 @@ def _scalar(column: Column, texts: pl.Series, clock: times.Clock) -> pl.Series:
     return values.integers(texts)
 
 
+#: Columns whose values a standard lists or shapes: rule and what is wrong.
+_CODES = {
+    "country": ("invalid_country", codes.wrong_countries),
+    "language": ("invalid_language", codes.wrong_languages),
+    "gtin": ("invalid_gtin", codes.wrong_gtins),
+    "latitude": ("invalid_coordinate", codes.wrong_latitudes),
+    "longitude": ("invalid_coordinate", codes.wrong_longitudes),
+}
+
+
 def _string(column: Column, texts: pl.Series, verdict: Verdict, controls: bool) -> pl.Series:
     name = column.name
     identifier, currency = values.is_identifier(column), values.is_currency(name)
-    if identifier or currency or column.enum is not None:
+    if identifier or currency or name in _CODES or column.enum is not None:
         texts = values.filled(texts)
     if column.enum is not None:
         verdict.refuse(~texts.is_in(list(column.enum)), f"not_in_enum:{name}")
     elif currency:
-        verdict.refuse(values.wrong_currencies(texts), f"invalid_currency:{name}")
+        verdict.refuse(codes.wrong_currencies(texts), f"invalid_currency:{name}")
     elif identifier:
         verdict.refuse(values.wrong_identifiers(texts, name, controls), f"invalid_id:{name}")
+    elif name in _CODES:
+        rule, wrong = _CODES[name]
+        verdict.refuse(wrong(texts), f"{rule}:{name}")
     elif name == "timezone":
         known = [zone for zone in texts.drop_nulls().unique() if times.known_zone(zone)]
         verdict.refuse(~texts.is_in(known), f"invalid_timezone:{name}")

@@ -83,11 +83,6 @@ def is_currency(column: str) -> bool:
     return column == "currency" or column.endswith("_currency")
 
 
-def wrong_currencies(texts: pl.Series) -> pl.Series:
-    """True where the text is not three capital letters."""
-    return ~texts.str.contains(r"^[A-Z]{3}$")
-
-
 def is_money(column: str) -> bool:
     """Whether the column holds minor units of money, whose size is limited so that sums cannot wrap."""
     return column.endswith("_minor")

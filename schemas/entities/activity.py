@@ -93,12 +93,12 @@ TRANSACTIONS = Entity(
         (
             "lines",
             (
-                Nested("line_no", "int64"),
-                Nested("product_id", "string", "products"),
-                Nested("quantity", "quantity"),
-                Nested("unit_price_minor", "int64"),
-                Nested("line_gross_minor", "int64"),
-                Nested("line_net_minor", "int64"),
+                Nested("line_no", "int64", required=True),
+                Nested("product_id", "string", "products", required=True),
+                Nested("quantity", "quantity", required=True),
+                Nested("unit_price_minor", "int64", required=True),
+                Nested("line_gross_minor", "int64", required=True),
+                Nested("line_net_minor", "int64", required=True),
                 Nested("line_discount_minor", "int64"),
                 Nested("tax_rate", "string"),
                 Nested("category", "string"),
@@ -131,6 +131,7 @@ REFERRAL_EVENTS = Entity(
         Column("organization_id", "string"),
         Column("application_id", "string"),
         Column("shape", "string", required=True, enum=("A", "B"), description="Which Flock payload shape it came in."),
+        Column("description", "string", personal=True, description="Shape B's sentence; it may name people."),
     ),
 )
 

@@ -8,6 +8,8 @@ from schemas.entities.envelope import Entity, Nested
 CAMPAIGN_TYPES = ("discount_coupon", "promotion", "loyalty", "gift", "referral", "message")
 CAMPAIGN_CHANNELS = ("email", "sms", "push", "post", "multi")
 CAMPAIGN_STATUSES = ("draft", "scheduled", "live", "paused", "ended", "archived")
+PRODUCT_ROLES = ("promoted", "reward", "qualifying", "excluded")
+OFFER_TYPES = ("percent", "amount", "price", "points", "bogo")
 SUPPRESSIONS = ("opted_out", "frequency_cap", "no_contact", "blocked")
 CONTACT_CHANNELS = ("email", "sms", "push", "post", "phone", "all")
 OPT_OUT_REASONS = (
@@ -30,7 +32,7 @@ CAMPAIGNS = Entity(
         Column("name", "string", required=True),
         Column("type", "string", required=True, enum=CAMPAIGN_TYPES),
         Column("channel", "string", required=True, enum=CAMPAIGN_CHANNELS),
-        Column("status", "string", enum=CAMPAIGN_STATUSES),
+        Column("status", "string", required=True, enum=CAMPAIGN_STATUSES),
         Column("starts_at", "timestamp"),
         Column("ends_at", "timestamp"),
         Column("launched_at", "timestamp"),
@@ -51,8 +53,8 @@ CAMPAIGNS = Entity(
             "products",
             (
                 Nested("product_id", "string", "products"),
-                Nested("role", "string"),
-                Nested("offer_type", "string"),
+                Nested("role", "string", enum=PRODUCT_ROLES),
+                Nested("offer_type", "string", enum=OFFER_TYPES),
                 Nested("offer_value", "string"),
                 Nested("max_quantity", "int64"),
                 Nested("budget_minor", "int64"),

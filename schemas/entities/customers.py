@@ -32,8 +32,8 @@ CUSTOMERS = Entity(
         (
             "consents",
             (
-                Nested("channel", "string"),
-                Nested("status", "string"),
+                Nested("channel", "string", enum=("email", "sms", "push", "post", "phone")),
+                Nested("status", "string", enum=("opted_in", "opted_out", "unknown")),
                 Nested("updated_at", "timestamp"),
                 Nested("source", "string"),
                 Nested("campaign_id", "string", "campaigns"),

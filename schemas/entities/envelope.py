@@ -44,11 +44,15 @@ class Nested:
         name: key in the object.
         kind: as for ``Column``.
         references: target entity when it is a reference.
+        required: an object without it is refused.
+        enum: the only values allowed, when closed.
     """
 
     name: str
     kind: str
     references: str | None = None
+    required: bool = False
+    enum: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Entity:
         partitioned: rows belong to the tenant day of ``day_instant``; others are small and kept whole.
         nested: fields of the objects in ``json`` columns; keys that are not listed are dropped at the door.
         derived: columns that the split adds in place of personal ones.
+        aliases: other keys under which a sender may name a column, as (key, column).
     """
 
     name: str
@@ -74,6 +79,7 @@ class Entity:
     partitioned: bool = False
     nested: tuple[tuple[str, tuple[Nested, ...]], ...] = ()
     derived: tuple[Column, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
     description: str = ""
 
     @property

@@ -72,6 +72,7 @@ FX_RATES = Entity(
     description="Rate of a day between two currencies, in parts per million.",
     ordered_by="updated_at",
     natural_key=("rate_date", "from_currency", "to_currency"),
+    aliases=(("date", "rate_date"),),
     columns=(
         Column("updated_at", "timestamp", required=True),
         Column("rate_date", "date", required=True),

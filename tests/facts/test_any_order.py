@@ -23,12 +23,13 @@ from pipelines.storage.hashing import logical_sha256
 from tests.entities.landing_files import make_tenant
 from tests.facts.builders import DAYS
 
-LEDGERS = ("batches", "quarantine", "unresolved_references")
+LEDGERS = ("batches", "batch_partitions", "quarantine", "unresolved_references")
 STEPS = (*ENTITY_STEPS, *FACT_STEPS)
 CHECKS = (*ENTITY_CHECKS, *FACT_CHECKS)
 PRODUCT = {"name": "Cap", "category_path": "hats", "status": "active", "currency": "GBP"}
 SALE = {"type": "sale", "channel": "web", "currency": "GBP", "gross_minor": 900, "net_minor": 900}
-LINES = [{"line_no": 1, "product_id": "p1", "quantity": "1.5", "unit_price_minor": 600, "line_net_minor": 900}]
+AMOUNTS = {"unit_price_minor": 600, "line_gross_minor": 900, "line_net_minor": 900}
+LINES = [{"line_no": 1, "product_id": "p1", "quantity": "1.5", **AMOUNTS}]
 PERSON = {"email": "ann@example.com", "phone": "+44 7700 900123", "first_name": "Ann", "language": "en"}
 
 

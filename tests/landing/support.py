@@ -28,7 +28,7 @@ def tenant(home: Path, zone: str = "Europe/London") -> Tenant:
 def event(**changes: Any) -> dict[str, Any]:
     record = {
         "external_id": "e-1",
-        "event_name": "Product Viewed",
+        "event_name": "Page Viewed",
         "occurred_at": "2026-01-02T10:00:00Z",
         "flockr_vid": "v-1",
         **changes,

@@ -12,6 +12,14 @@ from pipelines.landing import store
 from pipelines.landing.ingest import ingest_file
 from tests.landing.support import NOW, counts, event, land, ndjson, parquet, reasons, tenant, zipped
 
+LINE = {
+    "line_no": 1,
+    "product_id": "p-1",
+    "quantity": 1,
+    "unit_price_minor": 1000,
+    "line_gross_minor": 1000,
+    "line_net_minor": 1000,
+}
 TRANSACTION = {
     "external_id": "t-1",
     "updated_at": "2026-01-02T10:00:00Z",
@@ -22,7 +30,7 @@ TRANSACTION = {
     "currency": "GBP",
     "gross_minor": 1000,
     "net_minor": 1000,
-    "lines": [{"line_no": 1, "product_id": "p-1", "quantity": 1}],
+    "lines": [LINE],
 }
 
 
@@ -80,7 +88,7 @@ def test_a_bad_row_has_its_reason_and_stops_no_good_row(tmp_path: Path, bad: Any
         ({"business_date": "2026-13-01"}, "invalid_date:business_date"),
         ({"tax_inclusive": "perhaps"}, "invalid_boolean:tax_inclusive"),
         ({"campaign_ids": ["a", 2.5]}, "invalid_id:campaign_ids"),
-        ({"lines": [{"product_id": "p" * 129}]}, "invalid_id:lines.product_id"),
+        ({"lines": [{**LINE, "product_id": "p" * 129}]}, "invalid_id:lines.product_id"),
     ],
 )
 def test_a_bad_transaction(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
@@ -97,7 +105,7 @@ def test_a_bad_transaction(tmp_path: Path, change: dict[str, Any], reason: str) 
         ("a.csv", b"", "empty_file"),
         ("a.ndjson", ndjson([event()]).decode().encode("utf-16"), "not_utf8:utf-16"),
         ("a.ndjson", ndjson([event()]).decode().encode("utf-16-le"), "not_utf8:utf-16"),
-        ("a.csv", "external_id,event_name\ne,café\n".encode("latin-1"), "not_utf8"),
+        ("a.csv", "external_id,café\n".encode("latin-1"), "not_utf8"),
         ("a.csv", b"external_id,external_id\na,b\n", "duplicate_column_in_header"),
         ("a.ndjson", ndjson([event(), event()]).replace(b"\n", b"\r"), "cr_line_ends"),
         ("a.ndjson.gz", zipped(ndjson([event()]))[:-12], "broken_gzip"),
@@ -142,8 +150,8 @@ def test_a_cut_off_array_keeps_its_whole_elements(tmp_path: Path) -> None:
 
 def test_a_csv_row_with_too_few_or_many_cells(tmp_path: Path) -> None:
     where = tenant(tmp_path)
-    head = "external_id,event_name,occurred_at\n"
-    body = "a,View,2026-01-02T10:00:00Z\nb,View\nc,View,2026-01-02T10:00:00Z\nd,View,2026-01-02T10:00:00Z,more\n"
+    head = "external_id,flockr_vid,event_name,occurred_at\n"
+    body = "a,v,View,2026-01-02T10:00:00Z\nb,View\nc,v,View,2026-01-02T10:00:00Z\nd,v,View,2026-01-02T10:00:00Z,more\n"
     receipt = land(where, "customer_events", (head + body).encode(), "a.csv")
     assert reasons(where, "customer_events") == {3: "wrong_column_count", 5: "wrong_column_count"}
     assert counts(receipt) == (4, 2, 0, 0, 2)

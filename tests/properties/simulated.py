@@ -14,6 +14,7 @@ from pipelines.simulator.simulate import Simulation, simulate
 from pipelines.simulator.write import lines
 from schemas.entities import ENTITIES
 from tests.properties.tenants import land_bytes
+from tests.properties.valid import valid
 
 #: Worlds by name; the days in London hold one of 25 hours.
 CONFIGS = {
@@ -62,7 +63,7 @@ def _order(number: int, at: str, **changes: object) -> tuple[str, dict[str, obje
     line = {"product_id": "hand-p", "quantity": "1", "line_net_minor": 900}
     fields = {"type": "sale", "status": "completed", "channel": "web", "currency": "GBP", "lines": [line]}
     money = {"gross_minor": 900, "net_minor": 900, "occurred_at": at, "updated_at": at, "customer_id": "hand-c"}
-    return "transactions", {"external_id": f"hand-t{number}", **fields, **money, **changes}
+    return "transactions", valid("transactions", {"external_id": f"hand-t{number}", **fields, **money, **changes})
 
 
 def _event(number: int, name: str, at: str, **changes: object) -> tuple[str, dict[str, object]]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.properties.valid import valid
+
 Drawn = tuple[str, dict[str, Any]]
 
 #: Four days in London, of which the third has 25 hours: begin, middle and last moment of each, and the hour that
@@ -123,6 +125,7 @@ _CAMPAIGN = {
     "name": st.sampled_from(["Spring", "Autumn"]),
     "type": st.just("promotion"),
     "channel": st.just("email"),
+    "status": st.just("live"),
 }
 _CAMPAIGN_OPTIONS = {
     "starts_at": TIMES,
@@ -171,7 +174,7 @@ def _without_id(required: dict[str, Any], optional: dict[str, Any], key: str) ->
 
 
 def _of(entity: str, records: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[Drawn]:
-    return st.tuples(st.just(entity), records)
+    return st.tuples(st.just(entity), records.map(lambda record: valid(entity, record)))
 
 
 EVENTS = _of("customer_events", _record(_EVENT, _EVENT_OPTIONS, "occurred_at"))

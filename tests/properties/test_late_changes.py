@@ -9,6 +9,7 @@ import pytest
 from pipelines import flow
 from tests.properties.digest import differences, settled
 from tests.properties.tenants import land_all, tenants
+from tests.properties.valid import valid
 
 FRIDAY, SATURDAY, SUNDAY, MONDAY = (f"2025-10-{day}T10:00:00Z" for day in (24, 25, 26, 27))
 
@@ -27,7 +28,8 @@ def order(key: str, at: str, **fields: Any) -> tuple[str, dict[str, Any]]:
     sale = {"type": "sale", "status": "completed", "channel": "web", "currency": "GBP"}
     line = {"product_id": "p1", "quantity": "1", "line_net_minor": 900}
     money = {"gross_minor": 900, "net_minor": 900, "lines": [line]}
-    return "transactions", {"external_id": key, "occurred_at": at, "updated_at": at, **sale, **money, **fields}
+    told = {"external_id": key, "occurred_at": at, "updated_at": at, **sale, **money, **fields}
+    return "transactions", valid("transactions", told)
 
 
 def product(at: str, price: int = 900, **fields: Any) -> tuple[str, dict[str, Any]]:
@@ -57,6 +59,7 @@ def campaign(key: str, at: str, **fields: Any) -> tuple[str, dict[str, Any]]:
         "name": "Autumn",
         "type": "promotion",
         "channel": "email",
+        "status": "live",
         **fields,
     }
 
