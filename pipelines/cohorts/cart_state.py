@@ -5,7 +5,7 @@ Instants are Int64 microseconds while computing; ``INF`` stands for "not yet".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -16,7 +16,7 @@ from pipelines.cohorts.catalogue import CartRules
 from pipelines.signals.chain import Chain
 
 #: Changes when the columns of the state do, so that files of an older layout are not found.
-LAYOUT = "2"
+LAYOUT = "3"
 INF = int(np.iinfo(np.int64).max)
 
 #: ``visitor`` is the key of ``flockr_vid``, for what must only be fast.
@@ -28,6 +28,9 @@ CARTS: Mapping[str, type[pl.DataType]] = {
     "abandoned_at": pl.Int64,
     "open_items": pl.Int64,
     "value": pl.Int64,
+    "priced": pl.Int64,
+    "foreign": pl.Int64,
+    "worth": pl.Int64,
     "total": pl.Int64,
     "currency": pl.String,
     "product_ids": pl.String,
@@ -77,7 +80,8 @@ class CartState:
     """State at the end of a day.
 
     Attributes:
-        carts: carts with activity in the last ttl (``CARTS``): latches, value in the tenant's currency, context.
+        carts: carts with activity in the last ttl (``CARTS``): latches, value in the tenant's currency, number of open
+            items with a price (``priced``) and of those in another currency (``foreign``), ``worth`` of all, context.
         items: their products, those that were removed included (``ITEMS``).
         members: visitors in a cart cohort with what is published of them (``MEMBERS``).
         scarce: products in one of the states of the scarce cohort, and those that crossed a level at the very end of
@@ -93,6 +97,8 @@ class CartState:
 
     def bound(self, rules: CartRules, day: date) -> int:
         """The value that a cart must have on a day: the floor, or the nearest-rank percentile of the days before."""
+        if not rules.valuable:
+            return 0
         before = [self.values[day - timedelta(days=n)] for n in range(1, rules.partitions + 1) if self._has(day, n)]
         pooled = pl.concat([_empty(VALUES), *before]).group_by("value").agg(pl.col("carts").sum()).sort("value")
         total = pooled["carts"].sum()
@@ -101,6 +107,12 @@ class CartState:
         rank = -(-total * rules.percentile // 100)
         reached = pooled.filter(pl.col("carts").cum_sum() >= max(rank, 1))
         return max(rules.floor, int(reached["value"][0]))
+
+    def open_values(self, currency: str) -> pl.DataFrame:
+        """``VALUES`` of the carts that are open."""
+        rows = self.carts.lazy().filter((pl.col("open_items") > 0) & (pl.col("currency") == currency))
+        counted = rows.group_by(pl.col("total").alias("value")).agg(pl.len().cast(pl.Int64).alias("carts"))
+        return counted.sort("value").collect()
 
     def _has(self, day: date, back: int) -> bool:
         return day - timedelta(days=back) in self.values
@@ -119,12 +131,14 @@ def usable(chain: Chain, day: date, rules: CartRules) -> bool:
     return chain.has(day, PARTS) and all(chain.has(each, ["values"]) for each in _window(chain, day, rules))
 
 
-def save(chain: Chain, day: date, state: CartState, *, whole: bool) -> None:
-    """Keep the values of a day, and the rest of the state where ``whole``."""
-    chain.save(day, "values", state.values[day])
+def save(chain: Chain, days: Sequence[date], state: CartState, *, whole: bool) -> None:
+    """Keep the values of the days, and where ``whole`` the rest of the state, which is that of the last of them."""
+    for day in days:
+        if day in state.values:
+            chain.save(day, "values", state.values[day])
     if whole:
         for part in PARTS:
-            chain.save(day, part, getattr(state, part))
+            chain.save(days[-1], part, getattr(state, part))
 
 
 def _window(chain: Chain, day: date, rules: CartRules) -> list[date]:

@@ -1,4 +1,4 @@
-"""The path of a cart through one day: epochs between orders, quantities of its products, open or empty, its value.
+"""The path of a cart through some days: epochs between orders, quantities of its products, open or empty, its value.
 
 An epoch ends with an order of the visitor, or is left behind when the cart was silent for the ttl. Within an epoch a
 quantity never falls below zero: the cumulative sum minus its running minimum where that is negative.
@@ -11,21 +11,25 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipelines.cohorts.cart_state import CartState
+from pipelines.cohorts.span import Span
 
 ACTIVITY, CLOSE = 0, 1
+KEY = ["flockr_vid", "cart_key"]
+#: What is summed over the products that a cart holds: their number, those with a price, those of them in another
+#: currency than the tenant's, and their worth in the tenant's currency and in any.
+SUMS = ("open_items", "priced", "foreign", "value", "worth")
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """One day of all carts.
+    """Some days of all carts.
 
     Attributes:
         carts: ``cart`` (Int64), ``owner`` (Int64, one per visitor), ``flockr_vid``, ``cart_key``, sorted by the last
             two, so that numbers are in the order of what they stand for.
         held: the carried carts with ``cart``.
-        instants: ``cart``, ``epoch``, ``at``, ``carried``, ``open_items``, ``value``, ``order_at`` (of the epoch),
-            sorted by ``epoch`` and ``at``; one row per instant of activity, and one for what was carried from the day
-            before.
+        instants: ``cart``, ``epoch``, ``at``, ``carried``, the sums of ``SUMS``, ``order_at`` (of the epoch), sorted by
+            ``epoch`` and ``at``; one row per instant of activity, and one for what was carried from the day before.
         items: path of the products of carts that were touched: ``epoch``, ``at``, ``product_id``, ``quantity``,
             ``price``, ``currency``, ``line_value``, ``carried``; the state after the instant, sorted by epoch,
             product, instant.
@@ -40,35 +44,33 @@ class Timeline:
 
 
 def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: int, currency: str) -> Timeline:
-    """Fold one day of steps and orders over the carried carts.
+    """Fold steps and orders of some days over the carried carts.
 
     Args:
         state: at the end of the day before.
-        steps: ``cart_activity`` of the day with ``at`` Int64: flockr_vid, cart_key, at, event_id, line, step,
+        steps: ``cart_activity`` of the days with ``at`` Int64: flockr_vid, cart_key, at, event_id, line, step,
             product_id, quantity, unit_price_minor, currency.
-        orders: ``visitor_orders`` of the day: flockr_vid, at.
+        orders: ``visitor_orders`` of the days: flockr_vid, at.
         ttl: microseconds of silence that end a cart.
         currency: the currency that ``value`` counts.
     """
-    acts = steps.filter(pl.col("step") != "order")
-    key = ["flockr_vid", "cart_key"]
-    carts = pl.concat([state.carts.select(key), acts.select(key)]).unique().sort(key).with_row_index("cart")
-    carts = carts.with_columns(
-        pl.col("cart").cast(pl.Int64), pl.col("flockr_vid").rle_id().cast(pl.Int64).alias("owner")
-    )
+    acts, ends = steps.filter(pl.col("step") != "order"), steps.filter(pl.col("step") == "order")
+    runs = _runs(acts)
+    carts = _numbered(state, runs)
     numbers = carts.drop("owner")
-    known = state.carts.join(numbers, on=key)
-    carried = known.select("cart", pl.col("last_at").alias("at"), "open_items", "value")
-    acts = acts.join(numbers, on=key).drop(key)
+    known = state.carts.join(numbers, on=KEY)
+    carried = known.select("cart", pl.col("last_at").alias("at"), *SUMS)
+    places = runs.join(numbers, on=KEY, how="left", maintain_order="left")["cart"]
+    acts = acts.with_columns(places.gather(_run(acts)).alias("cart")).drop(KEY)
     closes = pl.concat(
         [
             orders.join(numbers, on="flockr_vid").select("cart", "at"),
-            steps.filter(pl.col("step") == "order").join(numbers, on=key).select("cart", "at"),
+            ends.join(numbers, on=KEY).select("cart", "at"),
         ]
     ).unique()
     instants = _epochs(carried, acts.select("cart", "at").unique(), closes, ttl)
     touched = acts.select("cart").unique()
-    held = state.items.join(numbers, on=key).drop(key)
+    held = state.items.join(numbers, on=KEY).drop(KEY)
     held = held.join(instants.filter("carried").select("cart", "epoch", "at"), on="cart")
     acts = acts.filter(pl.col("product_id").is_not_null()).join(
         instants.select("cart", "at", "epoch"), on=["cart", "at"]
@@ -78,7 +80,30 @@ def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: i
         line_value().alias("line_value"), pl.lit(True).alias("carried")
     )
     return Timeline(
-        carts, known, _totals(instants, items), items, untouched.select(items.drop("counts", "change").columns)
+        carts, known, _totals(instants, items), items.drop(SUMS), untouched.select(items.drop(SUMS).columns)
+    )
+
+
+def _changes(rows: pl.DataFrame) -> pl.Series:
+    """Where another cart begins; rows lie sorted by visitor within a day, so carts repeat without a break."""
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in KEY)
+    return rows.select(~same.fill_null(False)).to_series()
+
+
+def _runs(rows: pl.DataFrame) -> pl.DataFrame:
+    """The cart of each stretch of rows: far fewer strings to hash and to sort than there are rows."""
+    return rows.select(KEY).filter(_changes(rows))
+
+
+def _run(rows: pl.DataFrame) -> pl.Series:
+    """Number of the stretch that each row is in."""
+    return _changes(rows).cast(pl.Int64).cum_sum() - 1
+
+
+def _numbered(state: CartState, runs: pl.DataFrame) -> pl.DataFrame:
+    carts = pl.concat([state.carts.select(KEY), runs]).unique().sort(KEY).with_row_index("cart")
+    return carts.with_columns(
+        pl.col("cart").cast(pl.Int64), pl.col("flockr_vid").rle_id().cast(pl.Int64).alias("owner")
     )
 
 
@@ -130,16 +155,39 @@ def _paths(held: pl.DataFrame, acts: pl.DataFrame, currency: str) -> pl.DataFram
     rows = rows.with_row_index("place").join(below, on="place", how="left", maintain_order="left")
     rows = rows.with_columns((pl.col("total") - pl.col("floor").fill_null(0)).alias("quantity"))
     rows = rows.with_columns(line_value().alias("line_value"))
-    counted = pl.when(pl.col("currency") == currency).then("line_value").otherwise(0)
+    return _with_changes(rows, currency).select(
+        "epoch", "at", "product_id", "quantity", "price", "currency", "line_value", "carried", *SUMS
+    )
+
+
+def _with_changes(rows: pl.DataFrame, currency: str) -> pl.DataFrame:
+    """Add what each row changes in ``SUMS``."""
+    is_open, own = pl.col("quantity") > 0, pl.col("currency") == currency
+    states = {
+        "open_items": is_open,
+        "priced": is_open & pl.col("currency").is_not_null(),
+        "foreign": (is_open & ~own).fill_null(False),
+        "value": pl.when(own).then("line_value").otherwise(0),
+        "worth": pl.col("line_value"),
+    }
+    rows = rows.with_columns(state.cast(pl.Int64).alias(name) for name, state in states.items())
     before = pl.when(~pl.col("fresh"))
-    rows = rows.with_columns(counted.alias("counted"), (pl.col("quantity") > 0).cast(pl.Int64).alias("open"))
-    rows = rows.with_columns(
-        (pl.col("counted") - before.then(pl.col("counted").shift(1)).otherwise(0)).alias("change"),
-        (pl.col("open") - before.then(pl.col("open").shift(1)).otherwise(0)).alias("counts"),
-    )
-    return rows.select(
-        "epoch", "at", "product_id", "quantity", "price", "currency", "line_value", "carried", "change", "counts"
-    )
+    return rows.with_columns(pl.col(name) - before.then(pl.col(name).shift(1)).otherwise(0) for name in SUMS)
+
+
+def open_values(line: Timeline, ttl: int, span: Span) -> pl.DataFrame:
+    """Values of the carts that are open at the end of days in which all their prices are in the tenant's currency.
+
+    Returns:
+        ``day``, ``value``, ``carts``.
+    """
+    same = (pl.col("epoch") == pl.col("epoch").shift(-1)).fill_null(False)
+    following = pl.when(same).then(pl.col("at").shift(-1))
+    until = pl.min_horizontal(following, "order_at", pl.col("at") + ttl)
+    counted = (pl.col("open_items") > 0) & (pl.col("priced") > 0) & (pl.col("foreign") == 0)
+    rows = line.instants.with_columns(until.alias("until")).filter(counted)
+    found = span.across(rows.select(pl.col("worth").alias("value"), "at", "until"), "at", "until")
+    return found.group_by("day", "value").agg(pl.len().cast(pl.Int64).alias("carts"))
 
 
 def running(column: str) -> pl.Expr:
@@ -164,13 +212,10 @@ def line_value() -> pl.Expr:
 
 
 def _totals(instants: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    moved = items.filter(~pl.col("carried")).group_by("epoch", "at").agg(pl.col("change", "counts").sum())
+    moved = items.filter(~pl.col("carried")).group_by("epoch", "at").agg(pl.col(name).sum() for name in SUMS)
     rows = instants.join(moved, on=["epoch", "at"], how="left", maintain_order="left").with_columns(
-        (pl.col("value").fill_null(0) + pl.col("change").fill_null(0)).alias("value"),
-        (pl.col("open_items").fill_null(0) + pl.col("counts").fill_null(0)).alias("open_items"),
+        (pl.col(name).fill_null(0) + pl.col(f"{name}_right").fill_null(0)).alias(name) for name in SUMS
     )
     fresh = pl.col("epoch").ne_missing(pl.col("epoch").shift(1))
     rows = rows.with_columns(fresh.alias("fresh"))
-    return rows.with_columns(running("value"), running("open_items")).select(
-        "cart", "epoch", "at", "carried", "open_items", "value", "order_at"
-    )
+    return rows.with_columns(running(name) for name in SUMS).select("cart", "epoch", "at", "carried", *SUMS, "order_at")

@@ -41,6 +41,10 @@ class CartRules:
         """Ids of the cart cohorts that there are."""
         return [key for key in (self.abandoned, self.valuable, self.scarce) if key]
 
+    def place(self, cohort: str | None) -> int:
+        """Place of a cart cohort in ``ids``; none has -1."""
+        return self.ids.index(cohort) if cohort else -1
+
 
 def cohorts(tenant: Tenant) -> dict[str, Cohort]:
     """Every cohort of a tenant by id, parameters resolved, checked together.

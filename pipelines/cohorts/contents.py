@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -11,34 +12,35 @@ from pipelines.cohorts.cart_timeline import Timeline
 CONTENTS = ("total", "currency", "product_ids")
 
 
-def contents(line: Timeline, wanted: pl.DataFrame) -> pl.DataFrame:
+def contents(line: Timeline, rows: pl.DataFrame, wanted: Sequence[pl.Series]) -> pl.DataFrame:
     """Contents after given instants.
 
     Args:
-        line: the day's timeline; what was carried is not computed again.
-        wanted: ``cart``, ``epoch``, ``at``, ``carried`` of open instants.
+        line: the days' timeline; what was carried is not computed again.
+        rows: open instants: ``row``, ``cart``, ``epoch``, ``at``, ``carried``.
+        wanted: numbers of rows, each any number of times.
 
     Returns:
-        ``wanted`` once each with ``total`` (minor units; null unless all prices have one currency), ``currency``,
+        ``row`` once each with ``total`` (minor units; null unless all prices have one currency), ``currency``,
         ``product_ids``.
     """
-    rows = wanted.unique(["epoch", "at"])
-    old = rows.filter("carried").join(line.held.select("cart", *CONTENTS), on="cart", how="left")
-    fresh = rows.filter(~pl.col("carried"))
+    asked = rows.select("row", "cart", "epoch", "at", "carried")[pl.concat(wanted).unique().sort()]
+    old = asked.filter("carried").join(line.held.select("cart", *CONTENTS), on="cart", how="left")
+    fresh = asked.filter(~pl.col("carried"))
     path = line.items.select(
         "epoch", "product_id", "quantity", "line_value", "currency", pl.col("at").alias("changed_at")
     )
     path = path.join(fresh.select("epoch").unique(), on="epoch", how="semi").with_row_index("place")
-    seen = fresh.select("epoch", "at").join(path, on="epoch").filter(pl.col("changed_at") <= pl.col("at"))
+    seen = fresh.select("row", "epoch", "at").join(path, on="epoch").filter(pl.col("changed_at") <= pl.col("at"))
     # In the order of the path products of an instant follow each other, the newest state of each last.
-    seen = seen.sort("epoch", "at", "place")
-    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("epoch", "at", "product_id"))
+    seen = seen.sort("row", "place")
+    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("row", "product_id"))
     newest = seen.filter(~again.fill_null(False) & (pl.col("quantity") > 0))
     codes = newest["currency"].drop_nulls().unique().sort()
     number = pl.col("currency").replace_strict(codes, pl.int_range(codes.len(), eager=True), default=None)
     listed = (
         newest.with_columns(json_string("product_id").alias("encoded"), number.cast(pl.Int64).alias("code"))
-        .group_by("epoch", "at", maintain_order=True)
+        .group_by("row", maintain_order=True)
         .agg(
             pl.col("encoded").str.join(","),
             pl.col("line_value").sum(),
@@ -48,13 +50,12 @@ def contents(line: Timeline, wanted: pl.DataFrame) -> pl.DataFrame:
     )
     single = pl.col("lowest") == pl.col("highest")
     computed = listed.select(
-        "epoch",
-        "at",
+        "row",
         pl.when(single).then("line_value").alias("total"),
         pl.when(single).then(pl.lit(codes).gather("lowest")).alias("currency"),
         pl.format("[{}]", "encoded").alias("product_ids"),
     )
-    joined = fresh.join(computed, on=["epoch", "at"], how="left")
+    joined = fresh.select("row").join(computed, on="row", how="left")
     return pl.concat([old.select(joined.columns), joined])
 
 

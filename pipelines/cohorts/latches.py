@@ -6,6 +6,8 @@ ended. Pieces of one subject that overlap or touch are one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
@@ -49,29 +51,43 @@ def pieces(points: pl.DataFrame, spells: pl.DataFrame) -> pl.DataFrame:
     ).filter(pl.col("start") < pl.col("end"))
 
 
-def union(found: pl.DataFrame) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Union:
+    """Pieces of subjects.
+
+    Attributes:
+        merged: ``piece`` (place in the frame), ``cohort``, ``owner``, ``start``, ``end``, ``start_cause``,
+            ``end_cause``, sorted by cohort, owner and start.
+        parts: the pieces of carts that they are made of, with ``piece``.
+    """
+
+    merged: pl.DataFrame
+    parts: pl.DataFrame
+
+
+def union(found: pl.DataFrame) -> Union:
     """Merge a subject's pieces where they overlap or touch.
 
     Args:
-        found: ``cohort``, ``owner``, ``cart``, ``start``, ``end``, ``start_cause``, ``end_cause``.
+        found: ``cohort``, ``owner``, ``cart``, ``start``, ``end``, ``start_cause``, ``end_cause`` and more.
 
     Returns:
-        ``cohort``, ``owner``, ``start``, ``end``, ``start_cause``, ``end_cause``, sorted by the first three. A cause is
-        that of the piece that begins first or ends last, ties by cart.
+        A cause is that of the piece that begins first or ends last, ties by cart.
     """
-    if found.is_empty():
-        return found.drop("cart")
     changed = (pl.col("cohort") != pl.col("cohort").shift(1)) | (pl.col("owner") != pl.col("owner").shift(1))
     rows = found.sort("cohort", "owner", "start", "cart").with_columns(changed.fill_null(True).alias("fresh"))
-    alone = pl.col("fresh") & pl.col("fresh").shift(-1, fill_value=True)
-    single = rows.filter(alone)
-    many = rows.filter(~alone).with_columns(pl.col("fresh").cast(pl.Int64).cum_sum().alias("group"))
+    rows = rows.with_columns((pl.col("fresh") & pl.col("fresh").shift(-1, fill_value=True)).alias("alone"))
+    many = rows.with_row_index("place").filter(~pl.col("alone"))
+    many = many.with_columns(pl.col("fresh").cast(pl.Int64).cum_sum().alias("group"))
     reach = pl.col("end").cum_max().over("group").shift(1)
-    apart = pl.col("fresh") | (pl.col("start") > reach)
-    many = many.with_columns(apart.cast(pl.Int64).cum_sum().alias("run"))
+    apart = many.filter(pl.col("fresh") | (pl.col("start") > reach))["place"]
+    begins = rows.select("alone").to_series().scatter(apart, True)
+    parts = rows.drop("fresh").with_columns((begins.cast(pl.Int64).cum_sum() - 1).alias("piece"))
+    columns = ["piece", "cohort", "owner", "start", "end", "start_cause", "end_cause"]
     merged = (
-        many.sort("run", "end", "cart", descending=[False, True, False])
-        .group_by("run", maintain_order=True)
+        parts.filter(~pl.col("alone"))
+        .sort("piece", "end", "cart", descending=[False, True, False])
+        .group_by("piece", maintain_order=True)
         .agg(
             pl.col("cohort", "owner").first(),
             pl.col("start").min(),
@@ -80,5 +96,5 @@ def union(found: pl.DataFrame) -> pl.DataFrame:
             pl.col("end_cause").first(),
         )
     )
-    columns = ["cohort", "owner", "start", "end", "start_cause", "end_cause"]
-    return pl.concat([single.select(columns), merged.select(columns)]).sort("cohort", "owner", "start")
+    together = pl.concat([parts.filter("alone").select(columns), merged.select(columns)])
+    return Union(together.sort("piece"), parts.drop("alone"))

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.calendar import Day
 from pipelines.cohorts import orders
-from pipelines.cohorts.cart_day import Result
+from pipelines.cohorts.result import Result
 from pipelines.cohorts.rules import Cohort, CountRule
 from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY
@@ -65,7 +65,7 @@ def _changes(counted: pl.DataFrame, money: pl.DataFrame, intervals: pl.DataFrame
 
 
 def one_day(known: History, cohort: Cohort, day: Day, before: pl.DataFrame | None = None) -> Result:
-    """Transitions and members of one order cohort on a day, as ``cart_day.Result``.
+    """Transitions and members of one order cohort on a day, as ``Result``.
 
     Args:
         known: what ``history`` gave.

@@ -9,11 +9,13 @@ from datetime import date
 import polars as pl
 
 from pipelines.calendar import Day, day_of, days_between
-from pipelines.cohorts import cart_day, cart_state, order_day, orders, tables
-from pipelines.cohorts.cart_day import Facts, Result
+from pipelines.cohorts import cart_state, order_day, orders, tables
+from pipelines.cohorts.cart_days import Facts, Setting, advance
 from pipelines.cohorts.cart_state import CartState
 from pipelines.cohorts.catalogue import CartRules, cart_rules, cohorts
+from pipelines.cohorts.result import Result, keyed
 from pipelines.cohorts.rules import Cohort
+from pipelines.cohorts.span import Span
 from pipelines.config import Tenant
 from pipelines.signals.chain import Chain, chain, is_checkpoint
 from pipelines.signals.demand import micros
@@ -22,6 +24,8 @@ from pipelines.storage.lake import Commit, Lake
 CART_INPUTS = ("cart_activity", "visitor_orders", "signal_crossings")
 SCARCITY = "scarcity_state"
 STEPS = ["flockr_vid", "cart_key", "event_id", "line", "step", "product_id", "quantity", "unit_price_minor", "currency"]
+#: Cart steps that are computed at once.
+ROWS_AT_ONCE = 2_000_000
 OUTPUTS = ("cohort_membership", "cohort_transitions", "cohort_sizes")
 
 
@@ -69,7 +73,7 @@ def results(
             sizes, before = None, {}
             continue
         if sizes is None:
-            sizes = {**carried, **_order_sizes(known, day)}
+            sizes = {**_sizes(carried), **_order_sizes(known, day)}
         visitors = [] if carts is None else [(carts, "visitor")]
         customers = {key: order_day.one_day(known, cohort, day, before.get(key)) for key, cohort in by_order.items()}
         customers = {key: _keyed(result, tenant) for key, result in customers.items()}
@@ -96,17 +100,23 @@ def identity_links(lake: Lake) -> pl.DataFrame:
     return rows.drop_nulls().collect()
 
 
-def cart_facts(lake: Lake, day: date) -> Facts:
-    """Facts of a day that cart cohorts need."""
-    steps = lake.scan("cart_activity", [day]).select(*STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
-    ended = lake.scan("visitor_orders", [day]).select("flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at"))
-    crossed = lake.scan("signal_crossings", [day]).filter(
+def cart_facts(lake: Lake, span: Span) -> Facts:
+    """Facts of some days that cart cohorts need."""
+    days = span.dates
+    steps = lake.scan("cart_activity", days).select(*STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
+    ended = lake.scan("visitor_orders", days).select("flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at"))
+    crossed = lake.scan("signal_crossings", days).filter(
         (pl.col("signal_id") == SCARCITY) & pl.col("suppressed_by").is_null()
     )
+    end = pl.col("date").replace_strict(pl.Series(days, dtype=pl.Date), span.ends, return_dtype=pl.Int64)
     crossings = crossed.select(
-        pl.col("subject").alias("product_id"), "to_state", pl.col("effective_at").dt.epoch("us").alias("at")
+        "date",
+        pl.col("subject").alias("product_id"),
+        "to_state",
+        pl.col("effective_at").dt.epoch("us").alias("at"),
     )
-    return Facts(steps.collect(), ended.collect(), crossings.collect())
+    placed = crossings.with_columns((pl.col("at") >= end).alias("at_end")).sort("date", maintain_order=True)
+    return Facts(steps.collect(), ended.collect(), placed.drop("date").collect())
 
 
 def cart_chain(tenant: Tenant, definitions: Mapping[str, Cohort], rules: CartRules, last: date) -> Chain:
@@ -118,28 +128,46 @@ def cart_chain(tenant: Tenant, definitions: Mapping[str, Cohort], rules: CartRul
 
 def _cart_days(
     tenant: Tenant, definitions: Mapping[str, Cohort], wanted: Sequence[date]
-) -> Iterator[tuple[Day, Result | None, dict[str, int]]]:
-    """Each day that leads to and through the wanted ones, its rows, and the sizes before it."""
+) -> Iterator[tuple[Day, Result | None, pl.DataFrame]]:
+    """Each day that leads to and through the wanted ones, its rows, and the members before it."""
     rules = cart_rules(dict(definitions))
     if rules is None:
         for each in days_between(min(wanted), max(wanted)):
-            yield day_of(each, tenant.zone), None, {}
+            yield day_of(each, tenant.zone), None, CartState().members
         return
     links = cart_chain(tenant, definitions, rules, max(wanted))
     resumed = links.resume(min(wanted), lambda day: cart_state.usable(links, day, rules))
     state = cart_state.load(links, resumed, rules) if resumed else CartState()
-    for each in links.plan(wanted, resumed):
-        day = day_of(each, tenant.zone)
-        before = dict(state.members.group_by("cohort_id").len().iter_rows())
-        rows = cart_day.one_day(state, cart_facts(tenant.lake, each), rules, day, tenant.config.currency)
-        rows = _keyed(rows, tenant)
-        state.members = rows.members.filter("is_member")
-        cart_state.save(links, each, state, whole=is_checkpoint(each, max(wanted)))
-        yield day, rows, before
+    setting = Setting(rules, tenant.config.currency, tenant.id)
+    members = state.members
+    for days in _stretches(links.plan(wanted, resumed), tenant.lake.rows("cart_activity"), max(wanted)):
+        span = Span([day_of(each, tenant.zone) for each in days])
+        found = advance(state, cart_facts(tenant.lake, span), setting, span)
+        cart_state.save(links, days, state, whole=is_checkpoint(days[-1], max(wanted)))
+        for day, rows in zip(span.days, found, strict=True):
+            yield day, rows, members
+            members = rows.members.filter("is_member")
+
+
+def _stretches(days: Sequence[date], rows: Mapping[date | None, int], last: date) -> Iterator[list[date]]:
+    """Days that are computed at once: up to a day whose state is kept, and no more rows than memory should hold."""
+    taken: list[date] = []
+    for day in days:
+        if taken and sum(rows.get(each, 0) for each in (*taken, day)) > ROWS_AT_ONCE:
+            yield taken
+            taken = []
+        taken.append(day)
+        if is_checkpoint(day, last):
+            yield taken
+            taken = []
+
+
+def _sizes(members: pl.DataFrame) -> dict[str, int]:
+    return dict(members.group_by("cohort_id").len().iter_rows())
 
 
 def _keyed(result: Result, tenant: Tenant) -> Result:
-    return replace(result, members=tables.keyed(result.members, tenant.id))
+    return replace(result, members=keyed(result.members, tenant.id))
 
 
 def _order_sizes(known: order_day.History, day: Day) -> dict[str, int]:

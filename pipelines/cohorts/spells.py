@@ -17,13 +17,13 @@ from pipelines.cohorts.catalogue import CartRules
 
 @dataclass(frozen=True)
 class Spells:
-    """Spells of a day.
+    """Spells of some days.
 
     Attributes:
-        rows: open instants: ``spell``, ``cart``, ``epoch``, ``at``, ``carried``, ``value``, ``until`` (next instant
-            of the cart, or ``INF``), ``silent_at`` (instant of abandonment within the day, or null), sorted by spell
-            and instant.
-        spells: ``spell``, ``cart``, ``abandoned_at`` (null when it is not), ``was_abandoned`` (before the day),
+        rows: open instants: ``row`` (place in the frame), ``spell``, ``cart``, ``epoch``, ``at``, ``carried``,
+            ``value``, ``until`` (next instant of the cart, or ``INF``), ``silent_at`` (instant of abandonment within
+            the days, or null), sorted by spell and instant.
+        spells: ``spell``, ``cart``, ``abandoned_at`` (null when it is not), ``was_abandoned`` (before the days),
             ``exit_at`` (``INF`` when it goes on), ``exit_cause``.
     """
 
@@ -32,13 +32,13 @@ class Spells:
 
 
 def spells(line: Timeline, rules: CartRules, start: int, end: int) -> Spells:
-    """Find the spells of a day and what ends them.
+    """Find the spells of some days and what ends them.
 
     Args:
-        line: the day's timeline.
+        line: the days' timeline.
         rules: silence and ttl.
-        start: first instant of the day, in microseconds.
-        end: first instant after it.
+        start: first instant of the days, in microseconds.
+        end: first instant after them.
     """
     rows = _open_rows(line, rules, start, end)
     latched = line.held.select("cart", "abandoned_at").drop_nulls()
@@ -67,8 +67,9 @@ def spells(line: Timeline, rules: CartRules, start: int, end: int) -> Spells:
         pl.when(pl.col("abandoned_at") < pl.col("exit_at")).then("abandoned_at").alias("abandoned_at"),
         pl.when(pl.col("exit_at") < end).then("exit_at").otherwise(INF).alias("exit_at"),
     )
-    columns = ["spell", "cart", "abandoned_at", "was_abandoned", "exit_at", "exit_cause", "last_at"]
-    return Spells(rows.drop("order_at"), ended.select(columns).sort("spell"))
+    columns = ["spell", "cart", "abandoned_at", "was_abandoned", "exit_at", "exit_cause"]
+    numbered = rows.drop("order_at").with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    return Spells(numbered, ended.select(columns).sort("spell"))
 
 
 def _open_rows(line: Timeline, rules: CartRules, start: int, end: int) -> pl.DataFrame:

@@ -8,8 +8,8 @@ from datetime import date
 import polars as pl
 
 from pipelines.calendar import Day
-from pipelines.cohorts.cart_day import Result
 from pipelines.cohorts.cart_state import INF
+from pipelines.cohorts.result import Result
 from pipelines.errors import MurmurError
 from pipelines.signals.demand import micros
 from pipelines.storage.hashing import identifiers
@@ -53,13 +53,6 @@ def membership(
         _version(versions),
     )
     return _shaped(rows, tuple(COHORT_MEMBERSHIP))
-
-
-def keyed(rows: pl.DataFrame, tenant: str) -> pl.DataFrame:
-    """Fill ``membership_key`` where it is not known yet; hashing what is carried every day would cost more."""
-    key = identifiers([pl.lit(tenant), pl.col("cohort_id"), pl.col("subject")]).alias("membership_key")
-    known = pl.col("membership_key").is_not_null()
-    return pl.concat([rows.filter(known), rows.filter(~known).with_columns(key)])
 
 
 def _version(versions: Mapping[str, str]) -> pl.Expr:

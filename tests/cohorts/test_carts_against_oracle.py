@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pipelines.calendar import day_of, days_between
-from pipelines.cohorts.cart_day import Facts, one_day
+from pipelines.cohorts.cart_days import Facts, Setting, advance
 from pipelines.cohorts.cart_state import CartState
 from pipelines.cohorts.catalogue import CartRules
+from pipelines.cohorts.span import Span
 from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY, HOUR, MINUTE
 from tests.cohorts.oracle import Settings, Simulation
@@ -34,6 +35,7 @@ RULES = CartRules(
     states=("critical", "low"),
     quiet=24 * HOUR,
 )
+SETTING = Setting(RULES, "GBP", "shop")
 SETTINGS = Settings(RULES.silence, RULES.ttl, RULES.floor, RULES.percentile, RULES.partitions, RULES.keep, RULES.quiet)
 
 # Half hours, so that an event often falls exactly 30 min, 24 h or 2 d after another, on midnight, or 1 us beside it.
@@ -63,6 +65,9 @@ day_ends = st.dictionaries(
     st.sampled_from(["low", "healthy"]),
     max_size=3,
 )
+#: How many of the days are taken at once, in turn.
+stretches = st.sampled_from([(1, 1, 1, 1, 1), (5,), (2, 3), (1, 4), (3, 1, 1), (2, 2, 1)])
+CROSSING_SCHEMA = {"product_id": pl.String, "to_state": pl.String, "at": pl.Int64, "at_end": pl.Boolean}
 STEP_SCHEMA = {
     "at": pl.Int64,
     "event_id": pl.String,
@@ -77,21 +82,18 @@ STEP_SCHEMA = {
 }
 
 
-def facts_of(day, step_rows, order_rows, crossing_rows):
-    start, end = micros(day.start), micros(day.end)
-    inside = [row for row in step_rows if start <= row[0] < end]
+def facts_of(days, step_rows, order_rows, crossing_rows):
+    start, end = micros(days[0].start), micros(days[-1].end)
     moved = [row for row in crossing_rows if (start < row[0] <= end if row[3] else start <= row[0] < end)]
     return Facts(
-        pl.DataFrame(inside, schema=STEP_SCHEMA, orient="row"),
+        pl.DataFrame([row for row in step_rows if start <= row[0] < end], schema=STEP_SCHEMA, orient="row"),
         pl.DataFrame(
             [(visitor, at) for at, visitor in order_rows if start <= at < end],
             schema={"flockr_vid": pl.String, "at": pl.Int64},
             orient="row",
         ),
         pl.DataFrame(
-            [(product, state, at) for at, product, state, _ in moved],
-            schema={"product_id": pl.String, "to_state": pl.String, "at": pl.Int64},
-            orient="row",
+            [(product, state, at, ends) for at, product, state, ends in moved], schema=CROSSING_SCHEMA, orient="row"
         ),
     )
 
@@ -100,8 +102,8 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
 @settings(max_examples=30, phases=PHASES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(steps, max_size=14), st.lists(orders, max_size=3, unique=True), crossings, day_ends)
-def test_days_equal_the_simulation(step_list, order_rows, crossing_map, end_map):
+@given(st.lists(steps, max_size=14), st.lists(orders, max_size=3, unique=True), crossings, day_ends, stretches)
+def test_days_equal_the_simulation(step_list, order_rows, crossing_map, end_map, cuts):
     step_rows = [
         (at, f"e{place:02d}", 0, visitor, cart, step, *priced(step, product, quantity, price, currency))
         for place, (at, visitor, cart, step, product, quantity, price, currency) in enumerate(step_list)
@@ -115,23 +117,31 @@ def test_days_equal_the_simulation(step_list, order_rows, crossing_map, end_map)
         step_rows, order_rows, crossing_rows, [(micros(d.start), micros(d.end)) for d in DAYS], SETTINGS
     )
     expected.run()
-    state, moved = CartState(), []
-    for place, day in enumerate(DAYS):
-        result = one_day(state, facts_of(day, step_rows, order_rows, crossing_rows), RULES, day, "GBP")
-        moved += result.transitions.select("cohort_id", "subject", "direction", "at").rows()
-        members = result.members.filter("is_member")
-        found = {
-            (row["cohort_id"], row["subject"]): (
-                row["entered_at"],
-                row["cart_total_value_minor"],
-                row["currency"],
-                row["cart_product_ids"],
-            )
-            for row in members.to_dicts()
-        }
-        assert found == expected.ends[place], day.date
-        assert state.values[day.date].sort("value").rows() == counted(expected.history[place])
+    state, moved, place = CartState(), [], 0
+    for taken in cuts:
+        span = Span(DAYS[place : place + taken])
+        results = advance(state, facts_of(span.days, step_rows, order_rows, crossing_rows), SETTING, span)
+        for day, result in zip(span.days, results, strict=True):
+            moved += result.transitions.select("cohort_id", "subject", "direction", "at").rows()
+            start, end = micros(day.start), micros(day.end)
+            assert result.transitions.filter(~pl.col("at").is_between(start, end - 1)).is_empty()
+            assert shown(result) == expected.ends[place], day.date
+            if day.date in state.values:
+                assert state.values[day.date].sort("value").rows() == counted(expected.history[place])
+            place += 1
     assert sorted(moved) == sorted(expected.transitions)
+
+
+def shown(result):
+    return {
+        (row["cohort_id"], row["subject"]): (
+            row["entered_at"],
+            row["cart_total_value_minor"],
+            row["currency"],
+            row["cart_product_ids"],
+        )
+        for row in result.members.filter("is_member").to_dicts()
+    }
 
 
 def priced(step, product, quantity, price, currency):

@@ -10,17 +10,19 @@ import polars as pl
 import pytest
 
 from pipelines.calendar import day_of
-from pipelines.cohorts.cart_day import Facts, one_day
+from pipelines.cohorts.cart_days import Facts, Setting, advance
 from pipelines.cohorts.cart_state import CartState
 from pipelines.cohorts.resting import halves
+from pipelines.cohorts.span import Span
 from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY, HOUR
-from tests.cohorts.test_carts_against_oracle import RULES, STEP_SCHEMA
+from tests.cohorts.test_carts_against_oracle import CROSSING_SCHEMA, RULES, STEP_SCHEMA
 
 FIRST = day_of(date(2026, 10, 20), ZoneInfo("UTC"))
 SECOND = day_of(date(2026, 10, 21), ZoneInfo("UTC"))
 NOON, END = micros(FIRST.start) + 12 * HOUR, micros(FIRST.end)
 LONG = replace(RULES, ttl=7 * DAY, floor=2000)
+SETTING = Setting(LONG, "GBP", "shop")
 
 
 def facts(steps=(), orders=(), crossings=()):
@@ -31,15 +33,13 @@ def facts(steps=(), orders=(), crossings=()):
     return Facts(
         pl.DataFrame(rows, schema=STEP_SCHEMA, orient="row"),
         pl.DataFrame(list(orders), schema={"flockr_vid": pl.String, "at": pl.Int64}, orient="row"),
-        pl.DataFrame(
-            list(crossings), schema={"product_id": pl.String, "to_state": pl.String, "at": pl.Int64}, orient="row"
-        ),
+        pl.DataFrame([(*crossing, crossing[2] == END) for crossing in crossings], schema=CROSSING_SCHEMA, orient="row"),
     )
 
 
 def after_first(crossings=()):
     state = CartState()
-    one_day(state, facts([(NOON, "v1", "p1"), (NOON, "v2", "p2")], (), crossings), LONG, FIRST, "GBP")
+    advance(state, facts([(NOON, "v1", "p1"), (NOON, "v2", "p2")], (), crossings), SETTING, Span([FIRST]))
     return state
 
 
@@ -74,7 +74,7 @@ def test_time_alone_makes_visitors_move():
 def test_rows_of_visitors_at_rest_are_those_of_the_day_before():
     state = after_first()
     before = state.members
-    result = one_day(state, facts([(END + HOUR, "v1", "p3")]), LONG, SECOND, "GBP")
+    (result,) = advance(state, facts([(END + HOUR, "v1", "p3")]), SETTING, Span([SECOND]))
     still = pl.col("subject") == "v2"
     assert before.filter(still).height == 1
     assert result.members.filter(still).equals(before.filter(still))

@@ -1,0 +1,45 @@
+"""What the cohorts of a day come to, before ids and links are added: who moved, and who is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.cohorts.cart_state import CONTEXT, MEMBERS
+from pipelines.storage.hashing import identifiers
+
+TRANSITIONS: Mapping[str, type[pl.DataType]] = {
+    "cohort_id": pl.String,
+    "subject": pl.String,
+    "at": pl.Int64,
+    "direction": pl.String,
+    "caused_by": pl.String,
+    **CONTEXT,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of a day; instants are microseconds.
+
+    Attributes:
+        transitions: cohort_id, subject, at, direction, caused_by, and the context.
+        members: cohort_id, subject, is_member, entered_at, expires_at, updated_at, and the context; leavers included.
+    """
+
+    transitions: pl.DataFrame
+    members: pl.DataFrame
+
+
+def nothing() -> Result:
+    """A day on which no cart is known."""
+    return Result(pl.DataFrame(schema=dict(TRANSITIONS)), pl.DataFrame(schema=dict(MEMBERS)))
+
+
+def keyed(rows: pl.DataFrame, tenant: str) -> pl.DataFrame:
+    """Fill ``membership_key`` where it is not known yet; hashing what is carried every day would cost more."""
+    key = identifiers([pl.lit(tenant), pl.col("cohort_id"), pl.col("subject")]).alias("membership_key")
+    known = pl.col("membership_key").is_not_null()
+    return pl.concat([rows.filter(known), rows.filter(~known).with_columns(key)])
