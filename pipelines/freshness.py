@@ -20,6 +20,7 @@ from pipelines.calendar import days_between, local_date
 from pipelines.config import Tenant
 from pipelines.facts.cross_day import cross_day_orders
 from pipelines.facts.early import early_clicks, early_prices
+from pipelines.facts.merged import merged_customers
 from pipelines.facts.places import tenant_containment
 from pipelines.landing import store
 from pipelines.step import Step
@@ -35,6 +36,7 @@ _WHOLE = ""
 _CLOCKS = {
     "identity_links": ("occurred_at", "external_id", "flockr_vid", "customer_id"),
     "products": ("first_published_at", "external_id"),
+    "customer_merges": ("effective_from", "external_id", "customer_id"),
 }
 _EARLY = {"event_facts": early_prices, "campaign_files": early_clicks}
 
@@ -106,14 +108,20 @@ class Freshness:
         if step.name == "order_facts":
             spans = self._cross_day_orders.get(day)
             # The event's day decides whose visitor it was, also when it is the later one.
-            parts += [] if spans is None else [str(spans), repr(self._table_files("identity_links"))]
-        parts += [self._of_input(name, day) for name in step.inputs if name in LAKE]
+            parts += (
+                []
+                if spans is None
+                else [str(spans), *(repr(self._table_files(name)) for name in ("identity_links", "customer_merges"))]
+            )
+        parts += [self._of_input(step, name, day) for name in step.inputs if name in LAKE]
         parts += [self._early(step.name).get(day, ""), self._waiting.get(day, "")]
         return _hash(*parts)
 
-    def _of_input(self, name: str, day: date) -> str:
+    def _of_input(self, step: Step, name: str, day: date) -> str:
         if LAKE[name].partitioned:
             return self._table_files(name).get(day, "-")
+        if name == "customer_merges" and step.group == "facts":
+            return self._merged.get(day, "")
         if name in _CLOCKS:
             return self._prefix(name).get(day, "")
         if name in ("groups", "outlets"):
@@ -140,6 +148,10 @@ class Freshness:
             yield repr(self._table_files("outlets_history"))
         if entity == "stock_levels":
             yield store.fingerprint(self.tenant, "products")
+
+    @cached_property
+    def _merged(self) -> dict[date, str]:
+        return merged_customers(self.tenant)
 
     @cached_property
     def _cross_day_orders(self) -> dict[date, int]:

@@ -1,4 +1,7 @@
-"""Identity links that events make: an event with a resolution names a visitor and the customer it turned out to be."""
+"""Identity: the links that events make, and which visitor and customer are linked at an instant.
+
+An event with a resolution names a visitor and the customer that it turned out to be. Merges are in ``merges``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.entities.dated import current
+from pipelines.entities.merges import holder_at, over_time
 from pipelines.entities.natural_key import natural_id
 from schemas.entities import ENTITIES
 
@@ -31,50 +35,90 @@ def links_in_events(tenant: Tenant) -> pl.DataFrame:
     )
 
 
-def latest_links(links: pl.DataFrame) -> pl.DataFrame:
-    """Spans in which a visitor is linked to a customer: flockr_vid, customer_id, linked_at, until.
+def link_spans(links: pl.DataFrame, merges: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """When a visitor is linked to which customer, and a customer to which visitor.
 
-    A visitor is linked at an instant to the customer that its newest link strictly before the instant names, so a span
-    holds for ``linked_at < instant <= until``, without end where ``until`` is null. Of two links of a visitor at one
-    instant the smaller customer id counts.
+    A subject is linked at an instant to the other one that its newest link strictly before the instant names; of two
+    links at one instant the smaller other id counts. A link is of the customer that its id stands for at the instant,
+    so that what was merged has the visitors of both.
+
+    Args:
+        links: ``flockr_vid``, ``customer_id`` and ``linked_at``, either Datetime(us, UTC) or Int64 microseconds.
+        merges: ``customer_merges``.
+
+    Returns:
+        By kind of subject, ``visitor`` and ``customer``: subject, other, since, until; the link holds in
+        ``(since, until]``, without end where ``until`` is null.
     """
-    ordered = (
-        links.select("flockr_vid", "customer_id", pl.col("occurred_at").alias("linked_at"))
-        .drop_nulls()
-        .sort("flockr_vid", "linked_at", "customer_id")
-        .unique(["flockr_vid", "linked_at"], keep="first", maintain_order=True)
+    known = links.drop_nulls()
+    by_visitor = _newest(known, "flockr_vid", "customer_id")
+    of_visitor = over_time(by_visitor, merges, "other").select("subject", "other", "since", "until")
+    by_customer = _newest(known, "customer_id", "flockr_vid")
+    touched = pl.concat([merges["external_id"], merges["customer_id"]]).unique()
+    still = by_customer.filter(~pl.col("subject").is_in(touched.implode()))
+    moved = known.filter(pl.col("customer_id").is_in(touched.implode()))
+    return {"visitor": of_visitor, "customer": pl.concat([still, _newest_over_time(moved, merges)])}
+
+
+def _newest(links: pl.DataFrame, own: str, other: str) -> pl.DataFrame:
+    """Spans of the newest link of each subject: subject, other, since, until."""
+    rows = links.select(pl.col(own).alias("subject"), pl.col(other).alias("other"), pl.col("linked_at").alias("since"))
+    first = rows.sort("subject", "since", "other").unique(["subject", "since"], keep="first", maintain_order=True)
+    same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
+    return first.with_columns(pl.when(same).then(pl.col("since").shift(-1)).alias("until"))
+
+
+def _newest_over_time(links: pl.DataFrame, merges: pl.DataFrame) -> pl.DataFrame:
+    """``_newest`` of customers of whom links come and go: each stretch between two changes looks for its own link."""
+    endless = pl.lit(None, dtype=links.schema["linked_at"]).alias("until")
+    held = over_time(links.with_columns(pl.col("linked_at").alias("since"), endless), merges)
+    own = held.select("linked_at", "since", "until", subject="customer_id", other="flockr_vid")
+    edges = pl.concat([own.select("subject", at="since"), own.select("subject", at="until").drop_nulls()])
+    ordered = edges.unique().sort("subject", "at")
+    same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
+    stretches = ordered.with_columns(pl.when(same).then(pl.col("at").shift(-1)).alias("next"))
+    found = stretches.join(own, on="subject").filter(
+        (pl.col("since") <= pl.col("at")) & (pl.col("until") > pl.col("at")).fill_null(True)
     )
-    same = pl.col("flockr_vid").eq_missing(pl.col("flockr_vid").shift(-1))
-    return ordered.with_columns(pl.when(same).then(pl.col("linked_at").shift(-1)).alias("until"))
+    newest = found.sort("subject", "at", "linked_at", "other", descending=[False, False, True, False])
+    return newest.unique(["subject", "at"], keep="first", maintain_order=True).select(
+        "subject", "other", pl.col("at").alias("since"), pl.col("next").alias("until")
+    )
 
 
-def with_visitor(events: pl.DataFrame, links: pl.DataFrame, *, instant: str = "occurred_at") -> pl.DataFrame:
-    """Fill ``flockr_vid`` from the newest link of ``customer_id`` strictly before the instant; null without one.
+def with_visitor(
+    events: pl.DataFrame, spans: pl.DataFrame, merges: pl.DataFrame, instant: str = "occurred_at"
+) -> pl.DataFrame:
+    """Fill ``flockr_vid`` where it is null by the visitor that the event's customer is linked to at the instant.
 
-    Of two links of a customer at one instant the smaller visitor id counts. Rows keep their order.
+    Args:
+        events: ``flockr_vid``, ``customer_id`` and the instant; rows keep their order.
+        spans: of customers, from ``link_spans``.
+        merges: ``customer_merges``.
+        instant: column with the instant to look at.
     """
-    known = (
-        links.select(pl.col("customer_id").alias("_customer"), pl.col("occurred_at").alias("_linked"), "flockr_vid")
-        .drop_nulls()
-        .sort("_linked", "_customer", "flockr_vid")
-        .unique(["_customer", "_linked"], keep="first", maintain_order=True)
-        .rename({"flockr_vid": "_linked_vid"})
-    )
     need = pl.col("flockr_vid").is_null() & pl.col("customer_id").is_not_null()
     placed = events.with_row_index("_position")
-    asked = placed.filter(need).select("_position", "customer_id", instant).sort(instant)
+    asked = placed.filter(need).select("_position", "customer_id", instant)
     if asked.is_empty():
         return events
-    found = asked.join_asof(
-        known,
-        left_on=instant,
-        right_on="_linked",
-        by_left="customer_id",
-        by_right="_customer",
-        allow_exact_matches=False,
-        check_sortedness=False,
-    ).select("_position", "_linked_vid")
-    joined = placed.join(found, on="_position", how="left", maintain_order="left")
+    known = spans.select("since", "until", _customer="subject", _linked_vid="other").sort("since")
+    found = (
+        holder_at(asked, merges, instant=instant)
+        .sort(instant)
+        .join_asof(
+            known,
+            left_on=instant,
+            right_on="since",
+            by_left="customer_id",
+            by_right="_customer",
+            allow_exact_matches=False,
+            check_sortedness=False,
+            coalesce=False,
+        )
+    )
+    linked = found.filter((pl.col(instant) <= pl.col("until")).fill_null(True)).select("_position", "_linked_vid")
+    joined = placed.join(linked, on="_position", how="left", maintain_order="left")
     return joined.with_columns(pl.coalesce("flockr_vid", "_linked_vid").alias("flockr_vid")).drop(
         "_position", "_linked_vid"
     )

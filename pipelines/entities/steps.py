@@ -15,6 +15,7 @@ from pipelines.entities.fold import newest, states
 from pipelines.entities.history import valid_time
 from pipelines.entities.identity import links_in_events
 from pipelines.entities.ledgers import batches, quarantine
+from pipelines.entities.merges import customer_merges
 from pipelines.entities.references import unresolved
 from pipelines.entities.stock import stock_in_products
 from pipelines.landing import store
@@ -27,7 +28,7 @@ __all__ = ["CHECKS", "STEPS"]
 
 
 def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
-    """Publish latest and history of every entity that has no days; ``days`` is not used."""
+    """Publish latest and history of every entity that has no days, and who was merged; ``days`` is not used."""
     return publish_dimensions(tenant, DIMENSIONS)
 
 
@@ -42,8 +43,11 @@ def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit
             if name == "identity_links":
                 versions = pl.concat([versions, links_in_events(tenant).select(columns)])
             folded = states(versions, entity)
+            past = valid_time(folded, entity)
             writers[name].put(None, newest(folded).select(entity.contract.names))
-            writers[f"{name}_history"].put(None, valid_time(folded, entity))
+            writers[f"{name}_history"].put(None, past)
+            if name == "customers":
+                writers["customer_merges"].put(None, customer_merges(past))
 
     return publish(tenant, _dimension_tables(names), fill)
 
@@ -91,7 +95,8 @@ def ledgers(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
 
 def _dimension_tables(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(table for name in names for table in (name, f"{name}_history"))
+    merges = ("customer_merges",) if "customers" in names else ()
+    return (*(table for name in names for table in (name, f"{name}_history")), *merges)
 
 
 STEPS: tuple[Step, ...] = (

@@ -110,6 +110,7 @@ def customer_orders(orders: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
         "channel",
         "outlet_id",
         "campaign_ids",
+        "sent_customer_id",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
@@ -10,7 +11,8 @@ import polars as pl
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.entities.dated import current
-from pipelines.entities.identity import latest_links, with_visitor
+from pipelines.entities.identity import link_spans, with_visitor
+from pipelines.entities.merges import holder_at
 from pipelines.facts import events as event_rollups
 from pipelines.facts import orders as order_rollups
 from pipelines.facts import places, stock, visitor_orders
@@ -26,7 +28,7 @@ def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish cart steps and visitors' counts of each day."""
 
     def fill(writers: Writers) -> None:
-        links = _links(tenant)
+        who = _identity(tenant)
         products = tenant.lake.scan("products_history").select(_PRODUCT_COLUMNS).collect()
         cart_names = list(event_rollups.STEPS_OF_A_CART)
         happened = _days_with_rows(tenant, "customer_events")
@@ -37,9 +39,9 @@ def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
             scan = tenant.lake.scan("customer_events", [day])
             seen = scan.select(event_rollups.VISITOR_COLUMNS).collect(engine="streaming")
             in_carts = scan.filter(pl.col("event_name").is_in(cart_names)).select(event_rollups.CART_COLUMNS)
-            steps = with_visitor(in_carts.collect(engine="streaming"), links)
+            steps = who.with_visitor(in_carts.collect(engine="streaming"))
             writers["cart_activity"].put(day, event_rollups.cart_activity(steps, products))
-            writers["visitor_daily"].put(day, event_rollups.visitor_daily(with_visitor(seen, links)))
+            writers["visitor_daily"].put(day, event_rollups.visitor_daily(who.with_visitor(seen)))
 
     return publish(tenant, ("cart_activity", "visitor_daily"), fill)
 
@@ -48,11 +50,8 @@ def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish orders, their lines, and what visitors and customers ordered on each day."""
 
     def fill(writers: Writers) -> None:
-        links = _links(tenant)
-        spans = latest_links(links)
-        by_event = _reached(tenant, days, links).with_columns(
-            local_date(pl.col("ordered_at"), tenant.zone).alias("date")
-        )
+        who = _identity(tenant)
+        by_event = _reached(tenant, days, who).with_columns(local_date(pl.col("ordered_at"), tenant.zone).alias("date"))
         sold = _days_with_rows(tenant, "transactions")
         for day in days:
             on_day = by_event.filter(pl.col("date") == day).drop("date")
@@ -61,11 +60,11 @@ def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
                 writers["visitor_orders"].put(day, on_day)
                 continue
             scan = tenant.lake.scan("transactions", [day]).select(order_rollups.TRANSACTION_COLUMNS)
-            transactions = scan.collect(engine="streaming")
+            transactions = who.with_holder(scan.collect(engine="streaming"))
             counted = order_rollups.sales_and_returns(transactions)
             lines = order_rollups.order_lines(counted)
             orders = order_rollups.customer_orders(counted, lines)
-            by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), spans)
+            by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), who.visitors)
             writers["order_lines"].put(day, lines)
             writers["customer_orders"].put(day, orders)
             writers["customer_daily"].put(day, order_rollups.customer_daily(orders))
@@ -78,7 +77,7 @@ def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish demand, sales and stock of products; stock is carried forward from every earlier published day."""
 
     def fill(writers: Writers) -> None:
-        links = _links(tenant)
+        who = _identity(tenant)
         inside = places.tenant_containment(tenant)
         happened = _days_with_rows(tenant, "customer_events")
         sold = _days_with_rows(tenant, "order_lines")
@@ -90,7 +89,7 @@ def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
                 held = stock.last_by_place(pl.concat([held.lazy(), _stock(tenant, between)]))
             upto = day
             lines = tenant.lake.read("order_lines", [day] if day in sold else [])
-            events = _demand_events(tenant, [day] if day in happened else [], links)
+            events = _demand_events(tenant, [day] if day in happened else [], who)
             acts = product_rollups.demand(events, lines)
             today = stock.on_day(held, _stock(tenant, [day] if day in measured else []).collect(), inside)
             writers["product_hourly"].put(day, product_rollups.product_hourly(acts))
@@ -109,21 +108,43 @@ def _days_with_rows(tenant: Tenant, table: str) -> set[date]:
     return {day for day, rows in tenant.lake.rows(table).items() if rows and day is not None}
 
 
-def _links(tenant: Tenant) -> pl.DataFrame:
-    return tenant.lake.scan("identity_links").select("flockr_vid", "customer_id", "occurred_at").collect()
+@dataclass(frozen=True)
+class _Identity:
+    """Links and merges of a tenant, read once: ``link_spans`` of visitors and of customers, and ``customer_merges``."""
+
+    visitors: pl.DataFrame
+    customers: pl.DataFrame
+    merges: pl.DataFrame
+
+    def with_visitor(self, events: pl.DataFrame) -> pl.DataFrame:
+        return with_visitor(events, self.customers, self.merges)
+
+    def with_holder(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """``customer_id`` by the merges that hold at ``occurred_at``, and ``sent_customer_id`` as it was."""
+        named = rows.with_columns(pl.col("customer_id").alias("sent_customer_id"))
+        return holder_at(named, self.merges, instant="occurred_at")
+
+
+def _identity(tenant: Tenant) -> _Identity:
+    links = tenant.lake.scan("identity_links").select(
+        "flockr_vid", "customer_id", pl.col("occurred_at").alias("linked_at")
+    )
+    merges = tenant.lake.read("customer_merges")
+    spans = link_spans(links.collect(), merges)
+    return _Identity(spans["visitor"], spans["customer"], merges)
 
 
 def _stock(tenant: Tenant, days: Sequence[date]) -> pl.LazyFrame:
     return tenant.lake.scan("stock_levels", days).select(stock.COLUMNS)
 
 
-def _demand_events(tenant: Tenant, days: Sequence[date], links: pl.DataFrame) -> pl.DataFrame:
+def _demand_events(tenant: Tenant, days: Sequence[date], who: _Identity) -> pl.DataFrame:
     scan = tenant.lake.scan("customer_events", days)
     counted = scan.filter(pl.col("event_name").is_in(product_rollups.COUNTED)).select(product_rollups.EVENT_COLUMNS)
-    return with_visitor(counted.collect(engine="streaming"), links)
+    return who.with_visitor(counted.collect(engine="streaming"))
 
 
-def _reached(tenant: Tenant, days: Sequence[date], links: pl.DataFrame) -> pl.DataFrame:
+def _reached(tenant: Tenant, days: Sequence[date], who: _Identity) -> pl.DataFrame:
     """Orders reached by events, for the days and maybe others.
 
     Event and transaction may lie on two days, either of which may be published later, so both are looked up in landing.
@@ -138,7 +159,8 @@ def _reached(tenant: Tenant, days: Sequence[date], links: pl.DataFrame) -> pl.Da
     wanted = named.join(asked, on="order_id", how="semi")
     ids = wanted["order_id"].unique()
     transactions = current(tenant, "transactions", pl.col("external_id").is_in(ids.implode()), visitor_orders.LOOKED_UP)
-    return visitor_orders.reached(with_visitor(wanted, links), transactions)
+    reached = visitor_orders.reached(who.with_visitor(wanted), transactions)
+    return holder_at(reached, who.merges, instant="ordered_at")
 
 
 _PRODUCT_COLUMNS = ("external_id", "price_minor", "currency", "effective_from", "effective_to", "is_deleted")
@@ -148,7 +170,7 @@ STEPS: tuple[Step, ...] = (
         name="event_facts",
         group="facts",
         outputs=("cart_activity", "visitor_daily"),
-        inputs=("customer_events", "identity_links", "products_history", "unresolved_references"),
+        inputs=("customer_events", "identity_links", "customer_merges", "products_history", "unresolved_references"),
         run=event_facts,
         description="Steps of carts, and what each visitor did on a day.",
     ),
@@ -156,7 +178,7 @@ STEPS: tuple[Step, ...] = (
         name="order_facts",
         group="facts",
         outputs=("customer_orders", "order_lines", "visitor_orders", "customer_daily"),
-        inputs=("transactions", "customer_events", "identity_links", "unresolved_references"),
+        inputs=("transactions", "customer_events", "identity_links", "customer_merges", "unresolved_references"),
         run=order_facts,
         description="Sales and returns, whose they are, and which of them end a visitor's cart.",
     ),
@@ -169,6 +191,7 @@ STEPS: tuple[Step, ...] = (
             "order_lines",
             "stock_levels",
             "identity_links",
+            "customer_merges",
             "groups",
             "outlets",
             "unresolved_references",

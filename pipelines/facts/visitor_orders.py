@@ -51,13 +51,13 @@ def linked(orders: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Orders of the customers that visitors are linked to at that instant, with the columns of ``reached``.
 
     Args:
-        orders: ``external_id``, ``occurred_at`` and ``customer_id`` of orders.
-        spans: ``identity.latest_links``.
+        orders: ``external_id``, ``occurred_at`` and ``customer_id`` of orders, merges applied.
+        spans: of visitors, from ``identity.link_spans``.
     """
-    pairs = orders.filter(pl.col("customer_id").is_not_null()).join(spans, on="customer_id")
-    during = (pl.col("linked_at") < pl.col("occurred_at")) & (pl.col("occurred_at") <= pl.col("until")).fill_null(True)
+    pairs = orders.filter(pl.col("customer_id").is_not_null()).join(spans, left_on="customer_id", right_on="other")
+    during = (pl.col("since") < pl.col("occurred_at")) & (pl.col("occurred_at") <= pl.col("until")).fill_null(True)
     return pairs.filter(during).select(
-        "flockr_vid",
+        pl.col("subject").alias("flockr_vid"),
         pl.col("external_id").alias("order_id"),
         pl.col("occurred_at").alias("ordered_at"),
         "customer_id",

@@ -17,6 +17,7 @@ from schemas.tables.facts import (
     VISITOR_DAILY,
     VISITOR_ORDERS,
 )
+from schemas.tables.identity import CUSTOMER_MERGES
 from schemas.tables.ledgers import BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
 from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
 from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_SNAPSHOTS
@@ -29,6 +30,7 @@ __all__ = [
     "COHORT_TRANSITIONS",
     "CONTEXT",
     "CUSTOMER_DAILY",
+    "CUSTOMER_MERGES",
     "CUSTOMER_ORDERS",
     "DATE",
     "DIRECTIONS",
@@ -51,6 +53,7 @@ TABLES: dict[str, Contract] = {
     contract.name: contract
     for contract in (
         UNRESOLVED_REFERENCES,
+        CUSTOMER_MERGES,
         CART_ACTIVITY,
         CUSTOMER_ORDERS,
         ORDER_LINES,

@@ -34,7 +34,7 @@ CUSTOMER_ORDERS = Contract(
         Column("order_id", "string", required=True, description="external_id of the transaction."),
         Column("kind", "string", required=True, enum=("sale", "return")),
         Column("sale_id", "string", description="The sale a return is against; the order itself for a sale."),
-        Column("customer_id", "string", description="Customer, if known."),
+        Column("customer_id", "string", description="Customer, if known; the one it was merged into by then."),
         Column("occurred_at", "timestamp", required=True),
         Column("net_minor", "int64", required=True, description="Negative for a return."),
         Column("currency", "string", required=True, description="ISO 4217."),
@@ -43,6 +43,7 @@ CUSTOMER_ORDERS = Contract(
         Column("channel", "string", required=True),
         Column("outlet_id", "string"),
         Column("campaign_ids", "json"),
+        Column("sent_customer_id", "string", description="Customer as the transaction names it, merged or not."),
     ),
 )
 

@@ -12,8 +12,6 @@ from polars.testing import assert_frame_equal
 
 from pipelines.entities.fold import latest
 from pipelines.entities.history import as_of, history, join_as_of
-from pipelines.entities.identity import latest_links, with_visitor
-from schemas.entities import ENTITIES
 from tests.entities.landing_files import at, record, versions
 from tests.entities.test_fold import OUTLETS, outlet_version
 
@@ -63,31 +61,3 @@ def test_of_two_versions_of_one_instant_one_never_holds() -> None:
     assert past.height == 2
     assert as_of(past, START).height == 1
     assert as_of(past, START)["name"].to_list() == latest(versions(OUTLETS, records), OUTLETS)["name"].to_list()
-
-
-LINKS = ENTITIES["identity_links"]
-LINK = st.tuples(st.sampled_from(["v1", "v2"]), st.sampled_from(["c1", "c2"]), st.integers(0, 3))
-
-
-@given(st.lists(LINK, max_size=8), st.randoms(use_true_random=False))
-def test_links_hold_strictly_after_their_instant(links: list[tuple[str, str, int]], random: Any) -> None:
-    random.shuffle(links)
-    rows = [(vid, customer, START + timedelta(hours=hour)) for vid, customer, hour in links]
-    types = {"flockr_vid": pl.String, "customer_id": pl.String, "occurred_at": pl.Datetime("us", "UTC")}
-    frame = pl.DataFrame(rows, schema=types, orient="row")
-    spans = latest_links(frame)
-    for instant in (START + timedelta(hours=n) for n in range(5)):
-        before = [row for row in rows if row[2] < instant]
-        for vid in ("v1", "v2"):
-            own = sorted((row for row in before if row[0] == vid), key=lambda r: (-r[2].timestamp(), r[1]))
-            held = spans.filter(
-                (pl.col("flockr_vid") == vid)
-                & (pl.col("linked_at") < instant)
-                & (pl.col("until") >= instant).fill_null(True)
-            )
-            assert held["customer_id"].to_list() == [row[1] for row in own[:1]]
-        events = pl.DataFrame({"customer_id": ["c1", None], "flockr_vid": [None, None], "occurred_at": [instant] * 2})
-        events = events.cast({"flockr_vid": pl.String, "occurred_at": pl.Datetime("us", "UTC")})
-        theirs = sorted((row for row in before if row[1] == "c1"), key=lambda r: (-r[2].timestamp(), r[0]))
-        expected = theirs[0][0] if theirs else None
-        assert with_visitor(events, frame)["flockr_vid"].to_list() == [expected, None]
