@@ -1,26 +1,24 @@
-"""What was received, as bytes: which format it is, whether it can be read at all, and pieces of it at record borders.
+"""What was received, as bytes that can be read again and again, and which format their name says.
 
-Nothing here knows entities. A file that cannot be read raises ``FileRefusedError`` with a typed reason.
+Nothing here looks into the bytes; that begins in ``pieces``.
 """
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import hashlib
 import io
-import zlib
+import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from pipelines.errors import UsageError
-from pipelines.landing.refusals import FileRefusedError
+from pipelines.landing.compression import SUFFIXES, Compression, expanded
 
 Format = Literal["ndjson", "json", "csv", "parquet"]
 
-PIECE_BYTES = 48 << 20
 READ_BYTES = 8 << 20
 _SUFFIXES: dict[str, Format] = {
     ".ndjson": "ndjson",
@@ -29,7 +27,6 @@ _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
-_FOREIGN_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Payload:
     Attributes:
         name: file name without its folder.
         format: how to read it, after decompression.
-        compressed: whether it is gzip.
+        compression: how the received bytes are packed; None when they are not.
         size: length in bytes as received.
         open: gives a fresh stream of the received bytes.
         stamp: changes when somebody writes to the file.
@@ -47,7 +44,7 @@ class Payload:
 
     name: str
     format: Format
-    compressed: bool
+    compression: Compression | None
     size: int
     open: Callable[[], BinaryIO]
     stamp: Callable[[], object] = lambda: None
@@ -66,163 +63,66 @@ class Payload:
     def decoded(self) -> BinaryIO:
         """A stream of the bytes after decompression."""
         stream = self.open()
-        return io.BufferedReader(gzip.GzipFile(fileobj=stream)) if self.compressed else stream
+        return expanded(stream, self.compression, self.size) if self.compression else stream
 
 
 def payload_of_file(path: Path) -> Payload:
-    """A file as a payload.
+    """A file as a payload; a link counts as what it leads to.
 
     Raises:
-        UsageError: it is not there, is a folder, cannot be read, or its name says no known format.
+        UsageError: it is not there, is a folder or a pipe, cannot be read, or its name says no known format.
     """
-    if path.is_dir():
-        raise UsageError(f"{path}: is a directory; name its files: {path}/*")
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such file")
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UsageError(f"{path}: is a directory; name its files: {path}/*")
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path}: is not a regular file; write what it gives to a file first")
         path.open("rb").close()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    form, compressed = format_of(path.name)
-    return Payload(path.name, form, compressed, size, lambda: path.open("rb"), lambda: _stamp(path))
+    form, compression = format_of(path.name)
+    return Payload(path.name, form, compression, status.st_size, lambda: path.open("rb"), lambda: _stamp(path))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def payload_of_bytes(data: bytes, name: str) -> Payload:
     """A request body as a payload; ``name`` says the format, such as ``body.ndjson.gz``."""
-    form, compressed = format_of(name)
-    return Payload(name, form, compressed, len(data), lambda: io.BytesIO(data))
+    form, compression = format_of(name)
+    return Payload(name, form, compression, len(data), lambda: io.BytesIO(data))
 
 
-def format_of(name: str) -> tuple[Format, bool]:
-    """Format and whether gzip, from a file name.
+def payload_of_handle(handle: int, name: str) -> Payload:
+    """An open file, which may have no name any more, as a payload; the handle stays open while it is used.
+
+    Raises:
+        UsageError: ``name`` says no known format.
+    """
+    form, compression = format_of(name)
+    # Opened anew each time, so that every stream has a place of its own.
+    return Payload(
+        name, form, compression, os.fstat(handle).st_size, lambda: Path(f"/proc/self/fd/{handle}").open("rb")
+    )
+
+
+def format_of(name: str) -> tuple[Format, Compression | None]:
+    """Format and compression, from a file name.
 
     Raises:
         UsageError: the name ends in nothing known.
     """
-    lower = name.lower()
-    compressed = lower.endswith(".gz")
-    suffix = Path(lower.removesuffix(".gz")).suffix
+    path = Path(name.lower())
+    compression = SUFFIXES.get(path.suffix)
+    suffix = path.with_suffix("").suffix if compression else path.suffix
     if suffix not in _SUFFIXES:
-        raise UsageError(f"{name}: format unknown; use .ndjson, .json, .csv or .parquet, each also with .gz")
-    return _SUFFIXES[suffix], compressed
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Whole records of a text file.
-
-    Attributes:
-        data: the bytes, UTF-8 not yet checked; nobody changes them.
-        first_line: 1-based line number of the first line.
-        last: nothing follows.
-        terminated: the file goes on, or ends with a line end.
-        line_ends: how many line feeds there are, where they have been counted.
-    """
-
-    data: bytearray
-    first_line: int
-    last: bool
-    terminated: bool
-    line_ends: int | None = None
-
-
-def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = None) -> Iterator[Piece]:
-    """Cut a text file at record borders into pieces of about ``size`` bytes (``PIECE_BYTES``).
-
-    Args:
-        payload: the file.
-        quoted: line ends inside double quotes belong to the record (CSV).
-        size: bytes per piece.
-
-    Raises:
-        FileRefusedError: empty, not UTF-8 by its first bytes, CR-only, broken gzip, or a line longer than a piece.
-    """
-    size = size or PIECE_BYTES
-    line, rest, first, seen = 1, bytearray(), True, False
-    with payload.decoded() as stream:
-        while True:
-            data, ended = _extended(stream, rest, size)
-            if first:
-                data, first = _checked_head(data), False
-                seen = seen or not (data.isspace() or not data)
-            if ended:
-                break
-            cut = _border(data, quoted)
-            rest = data[cut:]
-            del data[cut:]
-            count = data.count(b"\n")
-            yield Piece(data, line, False, True, count)
-            line += count
-    if not seen:
-        raise FileRefusedError("empty_file")
-    yield Piece(data, line, True, data.endswith(b"\n") or not data)
-
-
-def whole(payload: Payload) -> bytes:
-    """All bytes after decompression.
-
-    Raises:
-        FileRefusedError: broken gzip.
-    """
-    with payload.decoded() as stream:
-        return b"".join(iter(lambda: _read(stream, READ_BYTES), b""))
-
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    """As ``read``, with gzip errors as a reason."""
-    try:
-        return stream.read(size)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise FileRefusedError("broken_gzip") from None
-
-
-def _extended(stream: BinaryIO, rest: bytearray, size: int) -> tuple[bytearray, bool]:
-    """``rest`` with up to ``size`` bytes of the stream after it, and whether the stream has ended.
-
-    Read into place: a copy of a piece costs as much as checking it.
-    """
-    data = bytearray(len(rest) + size)
-    data[: len(rest)] = rest
-    end = len(rest)
-    try:
-        with memoryview(data) as view:
-            while end < len(data) and (count := stream.readinto(view[end:])):  # type: ignore[attr-defined]
-                end += count
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise FileRefusedError("broken_gzip") from None
-    ended = end < len(data)
-    del data[end:]
-    return data, ended
-
-
-def _checked_head(data: bytearray) -> bytearray:
-    """Drop a UTF-8 byte order mark; refuse what is no UTF-8 text with line feeds."""
-    if data.startswith(_FOREIGN_MARKS):
-        raise FileRefusedError("not_utf8:utf-16")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    head = data[:4096]
-    if head.count(b"\0") * 5 > len(head):
-        raise FileRefusedError("not_utf8:utf-16")
-    if b"\n" not in data and b"\r" in data.rstrip(b"\r"):
-        raise FileRefusedError("cr_line_ends")
-    return data
-
-
-def _border(data: bytearray, quoted: bool) -> int:
-    """Length of the whole records at the start of ``data``."""
-    cut = data.rfind(b"\n") + 1
-    if quoted:
-        odd = data.count(b'"', 0, cut) % 2
-        while odd and cut:
-            before = data.rfind(b"\n", 0, cut - 1) + 1
-            odd = (odd + data.count(b'"', before, cut)) % 2
-            cut = before
-    if not cut:
-        raise FileRefusedError("line_too_long")
-    return cut
+        raise UsageError(f"{name}: format unknown; use .ndjson, .json, .csv or .parquet, each also with .gz or .zst")
+    return _SUFFIXES[suffix], compression

@@ -1,128 +1,120 @@
 """Parquet from outside is read in a child process, because a damaged file can abort the process that reads it.
 
-The child gives back text columns as an Arrow stream on its standard output; it is run as
-``python -m pipelines.landing.untrusted COLUMN...`` with the file on its standard input.
+The child is limited in memory and time; what it writes is checked and limited here as it arrives.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
+from contextlib import contextmanager
+from typing import IO, BinaryIO
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.landing.refusals import FileRefusedError
+from pipelines.landing.parquet_child import EXIT_MEMORY, REFUSED, UNKNOWN
+from pipelines.landing.refusals import FileRefusedError, Refused
 from pipelines.landing.source import READ_BYTES, Payload
+from pipelines.landing.texts import LINE, Lines, Texts
 
-BATCH_ROWS = 131_072
-TIMEOUT_SECONDS = 3600
-_EXIT_DAMAGED = 3
-_UNKNOWN = b"unknown"
-#: Bounds of the years 0001 to 9999.
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+#: Address space of the child; what a row group needs beyond its file buffers.
+MEMORY_BYTES = 3 << 30
+#: CPU time of the child, and the longest that it may take in all.
+CPU_SECONDS = 1800
+WALL_SECONDS = 3600
+#: Text may always be this long, and longer as long as it is not more than so many times the file.
+FREE_BYTES = 1 << 30
+MAX_RATIO = 1000
 
 
-def parquet_texts(payload: Payload, columns: Sequence[str]) -> Iterator[tuple[pl.DataFrame, frozenset[str]]]:
-    """Frames of text columns of a Parquet file, and the names of columns nobody asked for.
+def parquet_rows(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
+    """The rows of a Parquet file, numbered from 1.
 
     Raises:
-        FileRefusedError: ``damaged_parquet``, when the child cannot read it or dies.
+        FileRefusedError: ``damaged_parquet`` when the child cannot read it or dies, ``parquet_too_large`` when it needs
+            too much memory or time, ``expands_too_far`` when it tells more text than a file of its size has reason
+            to, ``empty_file`` when it has no rows.
     """
-    with tempfile.TemporaryFile() as received, tempfile.TemporaryFile() as given:
-        # Unlinked files: nothing of them remains when this process is killed.
-        with payload.decoded() as stream:
+    first = 1
+    for frame, unknown in _frames(payload, columns):
+        numbers = pl.int_range(first, first + frame.height, dtype=pl.Int64, eager=True).rename(LINE)
+        numbered = frame.insert_column(0, numbers)
+        bad = numbered.filter(pl.col(REFUSED).is_not_null())
+        good = numbered.filter(pl.col(REFUSED).is_null()) if bad.height else numbered
+        raws = Lines(None, first, bad.drop(REFUSED)).raw(bad[LINE].to_list())
+        refused = [Refused(line, reason, raws[line]) for line, reason in bad.select(LINE, REFUSED).iter_rows()]
+        good = good.drop(REFUSED)
+        yield Texts(good, refused, Lines(None, first, good), True, unknown)
+        first += frame.height
+    if first == 1:
+        raise FileRefusedError("empty_file")
+
+
+def _frames(payload: Payload, columns: Sequence[str]) -> Iterator[tuple[pl.DataFrame, frozenset[str]]]:
+    limit = max(FREE_BYTES, MAX_RATIO * payload.size)
+    with _received(payload) as received, _child(received, columns) as child:
+        assert child.stdout is not None  # noqa: S101
+        try:
+            with pa.ipc.open_stream(child.stdout) as reader:
+                unknown = frozenset(json.loads((reader.schema.metadata or {}).get(UNKNOWN, b"[]")))
+                for batch in reader:
+                    batch.validate(full=True)
+                    limit -= batch.nbytes
+                    if limit < 0:
+                        raise FileRefusedError("expands_too_far")
+                    yield pl.DataFrame(pl.from_arrow(batch)), unknown
+        except (pa.ArrowInvalid, OSError):
+            # The stream stops where the child died; its exit code says more.
+            pass
+        code = child.wait()
+    if code:
+        # Out of memory, out of CPU time, or killed by the timer.
+        too_large = code in (EXIT_MEMORY, -signal.SIGXCPU, -signal.SIGKILL)
+        raise FileRefusedError("parquet_too_large" if too_large else "damaged_parquet")
+
+
+@contextmanager
+def _child(received: IO[bytes], columns: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that reads the file; killed when it takes too long or nobody wants its answer any more."""
+    command = [sys.executable, "-m", "pipelines.landing.parquet_child", str(MEMORY_BYTES), str(CPU_SECONDS), *columns]
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
+    with subprocess.Popen(
+        command, stdin=received, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as child:
+        timer = threading.Timer(WALL_SECONDS, child.kill)
+        timer.start()
+        try:
+            yield child
+        finally:
+            timer.cancel()
+            child.kill()
+
+
+@contextmanager
+def _received(payload: Payload) -> Iterator[BinaryIO]:
+    """The content as a file that the child can seek in."""
+    with payload.decoded() as stream:
+        if not payload.compression and _has_handle(stream):
+            yield stream
+            return
+        # Unlinked: nothing of it remains when this process is killed.
+        with tempfile.TemporaryFile() as copy:
             while block := stream.read(READ_BYTES):
-                received.write(block)
-        received.flush()
-        received.seek(0)
-        child = subprocess.run(
-            [sys.executable, "-m", "pipelines.landing.untrusted", *columns],
-            stdin=received,
-            stdout=given,
-            stderr=subprocess.DEVNULL,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-        if child.returncode != 0:
-            raise FileRefusedError("damaged_parquet")
-        given.seek(0)
-        with pa.ipc.open_stream(given) as reader:
-            unknown = frozenset(json.loads((reader.schema.metadata or {}).get(_UNKNOWN, b"[]")))
-            for batch in reader:
-                yield pl.DataFrame(pl.from_arrow(batch)), unknown
+                copy.write(block)
+            copy.flush()
+            copy.seek(0)
+            yield copy
 
 
-def _main(columns: list[str]) -> None:
-    """Child: Parquet on stdin, Arrow stream of text columns on stdout."""
-    file = pq.ParquetFile(sys.stdin.buffer, page_checksum_verification=True)
-    known = [name for name in columns if name in file.schema_arrow.names]
-    unknown = sorted(set(file.schema_arrow.names) - set(columns))
-    schema = pa.schema(
-        [(name, pa.large_string()) for name in columns], metadata={_UNKNOWN: json.dumps(unknown).encode()}
-    )
-    with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
-        for batch in file.iter_batches(BATCH_ROWS, columns=known):
-            nothing = pa.nulls(batch.num_rows, pa.large_string())
-            arrays = [_texts(batch.column(name)) if name in known else nothing for name in columns]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
-
-
-def _texts(array: pa.Array) -> pa.Array:
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        return _texts(array.dictionary_decode())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind):
-        return array.cast(pa.large_string())
-    if pa.types.is_boolean(kind) or pa.types.is_date(kind):
-        return array.cast(pa.large_string())
-    if pa.types.is_timestamp(kind):
-        return _instants(array)
-    return pa.array([_text(value) for value in array.to_pylist()], pa.large_string())
-
-
-def _instants(array: pa.Array) -> pa.Array:
-    """RFC 3339 with six decimals, the rest cut; what no year of four digits holds stays a count that no rule reads."""
-    unit = array.type.unit
-    counted = pl.Series(pl.from_arrow(array.cast(pa.int64())), dtype=pl.Int64)
-    scale = {"s": 1_000_000, "ms": 1_000}.get(unit, 1)
-    inside = counted.is_between(_FIRST_SECOND * 1_000_000 // scale, (_LAST_SECOND * 1_000_000 + 999_999) // scale)
-    micros = counted // 1_000 if unit == "ns" else counted.set(~inside, None) * scale
-    written = micros.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + ("Z" if array.type.tz else ""))
-    outside = written.is_null() & counted.is_not_null()
-    return written.zip_with(~outside, counted.cast(pl.String) + f" {unit}").to_arrow()
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return repr(int(value)) if math.isfinite(value) and value.is_integer() and abs(value) < 2**53 else repr(value)
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    return json.dumps(value, default=_plain, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value) if value % 1 else int(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    raise TypeError(type(value).__name__)
-
-
-if __name__ == "__main__":
+def _has_handle(stream: BinaryIO) -> bool:
     try:
-        _main(sys.argv[1:])
-    except Exception:
-        sys.exit(_EXIT_DAMAGED)
+        return stream.fileno() >= 0
+    except OSError:
+        return False

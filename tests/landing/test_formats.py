@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.landing import records, source, store
+from pipelines.landing import pieces, source, store
+from pipelines.landing.ndjson import ndjson as parsed
 from tests.landing.support import counts, event, land, ndjson, parquet, tenant, zipped
 
 RECORDS = [
@@ -90,14 +91,15 @@ def test_pieces_of_any_size_give_the_same_records(name: str) -> None:
     payload = source.payload_of_bytes(BODIES[name], name)
 
     def read(size: int) -> list[dict[str, Any]]:
-        pieces = source.text_pieces(payload, size=size)
-        return [row for piece in pieces for row in records.ndjson(piece, list(RECORDS[0])).frame.iter_rows(named=True)]
+        found = pieces.text_pieces(payload, size=size)
+        return [row for piece in found for row in parsed(piece, list(RECORDS[0])).frame.iter_rows(named=True)]
 
     assert read(300) == read(1 << 20)
 
 
 def test_csv_is_never_cut_inside_a_quoted_cell() -> None:
-    pieces = list(source.text_pieces(source.payload_of_bytes(BODIES["rows.csv"], "rows.csv"), quoted=True, size=250))
-    assert len(pieces) > 1
-    assert all(piece.data.count(b'"') % 2 == 0 for piece in pieces)
-    assert b"".join(piece.data for piece in pieces) == BODIES["rows.csv"]
+    payload = source.payload_of_bytes(BODIES["rows.csv"], "rows.csv")
+    found = list(pieces.text_pieces(payload, quoted=True, size=250))
+    assert len(found) > 1
+    assert all(piece.data.count(b'"') % 2 == 0 for piece in found)
+    assert b"".join(piece.data for piece in found) == BODIES["rows.csv"]

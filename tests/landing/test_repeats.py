@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.landing import source, store
+from pipelines.landing import pieces, store
 from tests.landing.support import counts, customer, event, land, ndjson, row, rows, tenant
 
 
@@ -115,7 +115,7 @@ def test_many_pieces_land_as_one_piece_does(tmp_path: Path, monkeypatch: pytest.
     ]
     one, many = tenant(tmp_path / "one"), tenant(tmp_path / "many")
     first = land(one, "customer_events", records)
-    monkeypatch.setattr(source, "PIECE_BYTES", 10_000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 10_000)
     second = land(many, "customer_events", records)
     assert first.to_json() == second.to_json()
     assert first.duplicate
@@ -126,7 +126,7 @@ def test_many_pieces_of_an_entity_without_days(tmp_path: Path, monkeypatch: pyte
     records = [customer(external_id=f"c-{n % 400}", tags=[str(n % 2)]) for n in range(900)]
     one, many = tenant(tmp_path / "one"), tenant(tmp_path / "many")
     land(one, "customers", records)
-    monkeypatch.setattr(source, "PIECE_BYTES", 10_000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 10_000)
     land(many, "customers", records)
     assert store.scan(one, "customers").collect().equals(store.scan(many, "customers").collect())
 
