@@ -49,11 +49,19 @@ def _warn(receipt: Receipt) -> None:
         note(f"{receipt.file}: refused whole: {receipt.file_reason}")
     if receipt.unknown_fields and not receipt.known:
         note(f"{receipt.file}: fields that no contract declares were dropped: {', '.join(receipt.unknown_fields)}")
+    if receipt.masked and not receipt.known:
+        cells = ", ".join(f"{name} ({count})" for name, count in receipt.masked.items())
+        note(f"{receipt.file}: contact details in free text went to the vault: {cells}")
 
 
 def _result(receipts: Sequence[Receipt]) -> dict[str, Any]:
     files = [
-        {**receipt.row(), "known": receipt.known, "unknown_fields": sorted(receipt.unknown_fields)}
+        {
+            **receipt.row(),
+            "known": receipt.known,
+            "unknown_fields": sorted(receipt.unknown_fields),
+            "masked": receipt.masked,
+        }
         for receipt in receipts
     ]
     return {"files": files, "total": _total(receipts)}

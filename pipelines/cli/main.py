@@ -8,13 +8,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from typing import Any
 
 import click
 
 from pipelines.config import Workspace
-from pipelines.errors import MurmurError
+from pipelines.errors import MurmurError, unforeseen
 
 #: Command name -> module in this package; the module has a click command of that name with - as _. Loaded when used.
 COMMANDS = {
@@ -70,23 +69,23 @@ def main(arguments: list[str] | None = None) -> None:
         error.show(sys.stderr)
         sys.exit(2)
     except MurmurError as error:
-        click.echo(f"murmur: {error}", err=True)
+        click.echo(f"murmur: {_said(error)}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:
         if os.environ.get("MURMUR_DEBUG") == "1":
             raise
-        # The text of an unforeseen error may hold a record's values, so only its kind and place are shown.
-        click.echo(
-            f"murmur: internal error: {type(error).__name__} at {_place(error)}; MURMUR_DEBUG=1 shows all", err=True
-        )
+        click.echo(f"murmur: {unforeseen(error)}", err=True)
         sys.exit(1)
     sys.exit(outcome if isinstance(outcome, int) else 0)
 
 
-def _place(error: Exception) -> str:
-    """File and line of the innermost frame of ours."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/pipelines/" in frame.filename]
-    last = frames[-1] if frames else None
-    return f"pipelines/{last.filename.rsplit('/pipelines/', 1)[1]}:{last.lineno}" if last else "an unknown place"
+def _said(error: MurmurError) -> str:
+    """The message without contact details: names of files may hold some, and what is printed is often logged."""
+    message = str(error)
+    if "@" not in message and "+" not in message:
+        return message
+    from pipelines.landing.contacts import masked
+
+    return masked(message, None)

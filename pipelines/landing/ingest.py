@@ -8,6 +8,7 @@ in between leaves nothing that readers trust, and the next one writes the same a
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.errors import MurmurError
-from pipelines.landing import layout, repeats, store, vault
+from pipelines.errors import MurmurError, unforeseen
+from pipelines.landing import contacts, free_text, layout, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
 from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
 from pipelines.landing.spool import Spool
@@ -48,7 +49,8 @@ def ingest_file(tenant: Tenant, entity: str, path: Path, *, source: str = "file"
     """
     known = layout.entity_named(entity)
     payload = payload_of_file(path)
-    return _land(tenant, known, payload, source, received_at)
+    with _discreet(tenant, payload):
+        return _land(tenant, known, payload, source, received_at)
 
 
 def ingest_bytes(
@@ -56,7 +58,27 @@ def ingest_bytes(
 ) -> Receipt:
     """Land one request body; ``name`` says its format, such as ``body.ndjson.gz``. Else as ``ingest_file``."""
     known = layout.entity_named(entity)
-    return _land(tenant, known, payload_of_bytes(data, name), source, received_at)
+    payload = payload_of_bytes(data, name)
+    with _discreet(tenant, payload):
+        return _land(tenant, known, payload, source, received_at)
+
+
+@contextmanager
+def _discreet(tenant: Tenant, payload: Payload) -> Iterator[None]:
+    """Turn an error that nobody foresaw into one that quotes no record: whoever runs this may log what is raised."""
+    try:
+        yield
+    except MurmurError:
+        raise
+    except Exception as error:
+        if os.environ.get("MURMUR_DEBUG") == "1":
+            raise
+        raise MurmurError(f"{_shown(tenant, payload)}: nothing landed; {unforeseen(error)}") from None
+
+
+def _shown(tenant: Tenant, payload: Payload) -> str:
+    """The file's name, without contact details."""
+    return free_text.shown_name(payload.name, contacts.country_of(tenant))
 
 
 class _KnownError(Exception):
@@ -81,8 +103,10 @@ def _land(tenant: Tenant, entity: Entity, payload: Payload, source: str, receive
             return _again(known.args[0])
         sealing.result()
         if payload.stamp() != stamp:
-            raise MurmurError(f"{payload.name}: changed while it was read; nothing landed, send it again")
-        return publish(tenant, entity, batch, _draft(entity, batch_id, payload, source, received_at))
+            raise MurmurError(f"{_shown(tenant, payload)}: changed while it was read; nothing landed, send it again")
+        return publish(
+            tenant, entity, batch, _draft(entity, batch_id, payload, _shown(tenant, payload), source, received_at)
+        )
 
 
 def _name(tenant: Tenant, entity: Entity, payload: Payload) -> str:
@@ -93,8 +117,8 @@ def _name(tenant: Tenant, entity: Entity, payload: Payload) -> str:
     return batch_id
 
 
-def _draft(entity: Entity, batch_id: str, payload: Payload, source: str, received_at: datetime) -> Receipt:
-    return Receipt(entity.name, batch_id, payload.name, received_at, source, payload.size, 0, 0, 0, 0, 0)
+def _draft(entity: Entity, batch_id: str, payload: Payload, name: str, source: str, received_at: datetime) -> Receipt:
+    return Receipt(entity.name, batch_id, name, received_at, source, payload.size, 0, 0, 0, 0, 0)
 
 
 def _again(before: Receipt) -> Receipt:

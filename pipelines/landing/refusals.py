@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-_PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
+#: Seven digits may be a phone number.
+_PLAIN_KEY = re.compile(r"^(?!(?:.*[0-9]){7})[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
 _MAX_KEYS = 100
 
 

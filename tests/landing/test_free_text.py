@@ -104,10 +104,12 @@ def test_nested_fields_are_masked_and_their_codes_are_not(tmp_path):
 
 
 def test_a_product_id_of_digits_costs_no_close_look(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.landing.contacts.masked", None)
+    looked = []
+    monkeypatch.setattr("pipelines.landing.free_text._masked_json", lambda *given: looked.append(given))
     where = tenant(tmp_path)
     product = {"product_id": "07700900123", "quantity": "1", "unit_price_minor": 12345678, "variant": "red"}
     assert land(where, "customer_events", [event(products=[product])]).accepted == 1
+    assert looked == []
 
 
 def test_a_patch_is_masked_too(tmp_path):
