@@ -24,7 +24,7 @@ from pipelines.errors import MurmurError, unforeseen
 from pipelines.landing import contacts, free_text, layout, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
 from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
-from pipelines.landing.spool import Spool
+from pipelines.landing.spool import Spool, detached
 from pipelines.landing.store import Receipt
 from pipelines.storage.durable import create_bytes, replacing
 from schemas.entities.envelope import Entity
@@ -164,11 +164,8 @@ def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt) -> Rec
 
 def _repeats(tenant: Tenant, entity: Entity, batch: Batch) -> repeats.Repeats:
     def own(hits: pl.DataFrame) -> pl.DataFrame:
-        parts = [
-            repeats.versions(piece.lazy().join(hits.lazy(), on="id_key", how="semi"), entity).collect()
-            for piece in batch.spool.pieces()
-        ]
-        return pl.concat(parts)
+        parts = (repeats.versions(rows.lazy(), entity).collect() for rows in batch.spool.having(hits))
+        return pl.concat(detached(part) for part in parts)
 
     landed = any(r.accepted + r.superseded for r in store.committed(tenant, entity.name))
     earlier = store.scan(tenant, entity.name) if landed else None

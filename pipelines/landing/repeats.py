@@ -14,6 +14,9 @@ from pipelines.landing.canonical import version_hash
 from schemas.entities.envelope import OP_RANK, Entity
 
 _VERSION = ("external_id", "op", "order_at", "hash")
+#: Keys that are compared at once; of more, one range of sixteen after the other.
+ROWS_AT_ONCE = 1_000_000
+_KEY_RANGE = 1 << 60
 Fetch = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -41,7 +44,7 @@ def find(keys: pl.Series, earlier: pl.LazyFrame | None, own: Fetch, entity: Enti
         own: gives the batch's rows whose id_key is in a frame of keys, columns of ``versions``.
         entity: what the rows are.
     """
-    twice = keys.filter(keys.is_duplicated()).to_frame("id_key")
+    twice = _twice(keys).to_frame("id_key")
     if earlier is not None:
         mine = keys.unique().to_frame("id_key").lazy()
         before = earlier.select("id_key").join(mine, on="id_key", how="semi").collect(engine="streaming")
@@ -55,6 +58,12 @@ def find(keys: pl.Series, earlier: pl.LazyFrame | None, own: Fetch, entity: Enti
         found = versions(earlier.join(hits.lazy(), on="id_key", how="semi"), entity).collect(engine="streaming")
         rows.append(found.with_columns(own=pl.lit(False)))
     return _classify(pl.concat(rows))
+
+
+def _twice(keys: pl.Series) -> pl.Series:
+    """Keys that stand more than once, found a range of keys at a time: a table of all of them would not stay small."""
+    parts = (keys.filter(keys // _KEY_RANGE == i) for i in range(-8, 8)) if len(keys) > ROWS_AT_ONCE else (keys,)
+    return pl.concat(part.filter(part.is_duplicated()) for part in parts)
 
 
 def versions(frame: pl.LazyFrame, entity: Entity) -> pl.LazyFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import polars as pl
 from hypothesis import given
@@ -43,10 +44,16 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(st.lists(ROWS, min_size=1, max_size=3), min_size=1, max_size=4), st.sets(st.integers(1, 12)))
-def test_pieces_come_out_whole_and_in_order(pieces: list[list[dict[str, object]]], marked: set[int]) -> None:
+@given(
+    st.lists(st.lists(ROWS, min_size=1, max_size=3), min_size=1, max_size=4),
+    st.sets(st.integers(1, 12)),
+    st.sampled_from([1, 3, 100]),
+)
+def test_pieces_come_out_whole_and_in_order(
+    pieces: list[list[dict[str, object]]], marked: set[int], most_rows: int
+) -> None:
     line = 0
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, patch("pipelines.landing.spool.MOST_ROWS", most_rows):
         spool = Spool(Path(folder) / "work", SCHEMA)
         frames = []
         for rows in pieces:
@@ -55,8 +62,11 @@ def test_pieces_come_out_whole_and_in_order(pieces: list[list[dict[str, object]]
             frames.append(pl.DataFrame(numbered, schema=SCHEMA))
             spool.add(frames[-1])
         whole = pl.concat(frames)
-        assert spool.keys.equals(whole["id_key"])
+        assert spool.keys.sort().equals(whole["id_key"].sort())
         assert pl.concat(spool.pieces()).sort("line_no").equals(whole)
+        some = whole[::2].select("id_key").unique()
+        found = pl.concat(spool.having(some)).sort("line_no")
+        assert found.equals(whole.join(some, on="id_key", how="semi").sort("line_no"))
         dropped, repeated = (pl.Series([n for n in marked if n % 2 == odd], dtype=pl.Int64) for odd in (0, 1))
         spool.write(Path(folder) / "f.parquet", dropped, repeated)
         expected = whole.filter(~pl.col("line_no").is_in(dropped.implode())).with_columns(
