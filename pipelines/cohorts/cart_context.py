@@ -45,11 +45,11 @@ def contexts(chosen: pl.DataFrame, held: pl.DataFrame, presence: pl.DataFrame) -
         held: what ``contents`` gave.
         presence: what ``scarce_presence`` gave.
     """
-    key = ["spell", "seen_at", "at"]
-    low = listed(scarce_at(presence, chosen.select(key).unique()), key)
-    joined = chosen.join(held, on="row", how="left").join(low, on=key, how="left")
+    low = listed(scarce_at(presence, chosen.select("moment", "spell", "seen_at", "at")), "moment")
+    joined = chosen.join(held, on="row", how="left").join(low, on="moment", how="left")
     return joined.select(
         "moment",
+        "row",
         pl.col("total").alias("cart_total_value_minor"),
         "currency",
         pl.col("product_ids").alias("cart_product_ids"),
@@ -58,15 +58,18 @@ def contexts(chosen: pl.DataFrame, held: pl.DataFrame, presence: pl.DataFrame) -
     )
 
 
-def listed(found: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+def listed(found: pl.DataFrame, key: str) -> pl.DataFrame:
     """Scarce products by key: ``low_stock_product_ids`` as canonical JSON, and the state that comes first by name.
 
     Args:
         found: the key, ``product_id`` and ``state``; one row per product.
-        key: columns that name a cart and a moment.
+        key: Int64 column that names a cart and a moment.
     """
-    encoded = found.with_columns(json_string("product_id").alias("encoded")).sort(*key, "product_id")
-    rows = encoded.group_by(key, maintain_order=True).agg(
-        pl.col("encoded").str.join(","), pl.col("state").min().alias("top_signal")
-    )
-    return rows.select(*key, pl.format("[{}]", "encoded").alias("low_stock_product_ids"), "top_signal")
+    encoded = found.with_columns(json_string("product_id").alias("encoded"))
+    # Most carts hold one scarce product, which needs no grouping.
+    repeated = encoded[key].is_duplicated()
+    alone = encoded.filter(~repeated).select(key, "encoded", pl.col("state").alias("top_signal"))
+    several = encoded.filter(repeated).sort(key, "product_id").group_by(key, maintain_order=True)
+    joined = several.agg(pl.col("encoded").str.join(","), pl.col("state").min().alias("top_signal"))
+    rows = pl.concat([alone, joined])
+    return rows.select(key, pl.format("[{}]", "encoded").alias("low_stock_product_ids"), "top_signal")

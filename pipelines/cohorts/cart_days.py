@@ -5,7 +5,7 @@ However the days are cut into stretches, the rows are the same; a longer stretch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
@@ -17,6 +17,7 @@ from pipelines.cohorts.cart_state import CARTS, INF, ITEMS, CartState
 from pipelines.cohorts.cart_timeline import Timeline
 from pipelines.cohorts.catalogue import CartRules
 from pipelines.cohorts.contents import contents
+from pipelines.cohorts.links import SPANS, linked_at, linked_each
 from pipelines.cohorts.resting import halves
 from pipelines.cohorts.result import TRANSITIONS, Result, keyed, nothing
 from pipelines.cohorts.span import Span
@@ -44,11 +45,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Setting:
-    """What stays the same from day to day: the rules, and what the tenant is called and counts in."""
+    """What stays the same from day to day.
+
+    Attributes:
+        rules: settings of the cart cohorts.
+        currency: what the tenant counts in.
+        tenant: its id.
+        links: ``links.SPANS`` of visitors.
+    """
 
     rules: CartRules
     currency: str
     tenant: str
+    links: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SPANS))
 
 
 def advance(state: CartState, facts: Facts, setting: Setting, span: Span) -> list[Result]:
@@ -79,8 +88,9 @@ def _advanced(state: CartState, facts: Facts, setting: Setting, span: Span) -> l
     result = nothing() if idle else _moved(moving, state, facts, setting, span)[0]
     state.carts = pl.concat([resting.carts, moving.carts], rechunk=True)
     state.items = pl.concat([resting.items, moving.items], rechunk=True)
-    members = pl.concat([resting.members, result.members], rechunk=True)
-    state.members = members.filter("is_member")
+    still = linked_at(resting.members, setting.links, span.end)
+    members = pl.concat([still, result.members], rechunk=True).sort("cohort_id", "subject")
+    state.members = members.filter("is_member").drop("other")
     return [Result(result.transitions, members)]
 
 
@@ -100,12 +110,17 @@ def _moved(state: CartState, past: CartState, facts: Facts, setting: Setting, sp
     going = cart_members.going(union.parts, found, parts.quiet, rules, span)
     kept = _kept(line, rules, span.end)
     held = contents(line, found.rows, [chosen["row"], going["row"], _rows_of(kept, found)["row"]])
-    moved = moments.join(contexts(chosen, held, presence), on="moment", how="left")
+    names = line.carts.select("owner", pl.col("flockr_vid").alias("subject")).unique("owner")
+    links = names.join(setting.links, on="subject").drop("subject")
+    moved = linked_each(moments.join(contexts(chosen, held, presence), on="moment", how="left"), links, "owner")
     moved = moved.with_columns(span.place(moved["at"]).alias("day"))
-    members = cart_members.members(merged, going, moved, found.rows, held, presence, span)
+    shown = cart_members.Shown(merged, found.rows, held, presence, span.across(links, "linked_at", "until"))
+    members = cart_members.members(shown, going, moved, span)
     _advance(state, line, kept, held, found, parts, rules, len(span.days) - 1)
-    state.members = members[-1].filter("is_member")
-    by_day = [moved.filter(pl.col("day") == place).select(list(TRANSITIONS)) for place in range(len(span.days))]
+    state.members = members[-1].filter("is_member").drop("other")
+    moved = moved.sort("cohort_id", "owner", "at")
+    columns = [*TRANSITIONS, "other"]
+    by_day = [moved.filter(pl.col("day") == place).select(columns) for place in range(len(span.days))]
     return [Result(rows, inside) for rows, inside in zip(by_day, members, strict=True)]
 
 
@@ -148,7 +163,7 @@ def _since(merged: pl.DataFrame, line: Timeline, state: CartState, setting: Sett
 
 def _moments(merged: pl.DataFrame) -> pl.DataFrame:
     """Entries and exits: ``moment`` (twice the piece, one more for an exit), ``piece`` and what is said of them."""
-    columns = ["moment", "piece", "cohort_id", "subject", "at", "direction", "caused_by"]
+    columns = ["moment", "piece", "cohort_id", "owner", "subject", "at", "direction", "caused_by"]
     entered = merged.filter(pl.col("start") != latches.BEFORE).with_columns(
         (pl.col("piece") * 2).alias("moment"),
         pl.col("start").alias("at"),
@@ -172,7 +187,8 @@ def _kept(line: Timeline, rules: CartRules, end: int) -> pl.DataFrame:
 
 def _rows_of(kept: pl.DataFrame, found: Spells) -> pl.DataFrame:
     """The open instants among those that are kept, with ``row`` and ``spell``."""
-    return kept.join(found.rows.select("epoch", "at", "row", "spell"), on=["epoch", "at"])
+    newest = found.rows.filter(pl.col("until") == INF).select("epoch", "at", "row", "spell")
+    return kept.join(newest, on=["epoch", "at"])
 
 
 def _advance(
@@ -185,12 +201,11 @@ def _advance(
     rules: CartRules,
     last: int,
 ) -> None:
-    spell = found.rows.select("epoch", "at", "row", "spell").join(
-        found.spells.filter(pl.col("exit_at") == INF).select("spell", "abandoned_at"), on="spell", how="left"
-    )
+    seen = _rows_of(kept, found).select("cart", "row", "spell")
+    spell = seen.join(found.spells.select("spell", "abandoned_at"), on="spell").join(held, on="row", how="left")
     going = parts.pieces.filter(pl.col("end") == INF)
     owners = line.carts.with_columns(subject_key("flockr_vid").alias("visitor"))
-    rows = kept.join(owners, on="cart").join(spell, on=["epoch", "at"], how="left").join(held, on="row", how="left")
+    rows = kept.join(owners, on="cart").join(spell, on="cart", how="left")
     quiet = parts.quiet.filter(pl.col("day") == last).drop("day")
     rows = rows.join(quiet, on="spell", how="left")
     for column, cohort in (("valuable", rules.valuable), ("scarce", rules.scarce)):

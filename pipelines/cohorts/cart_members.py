@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from pipelines.cohorts.cart_context import NOTHING, listed
@@ -64,58 +66,78 @@ def _newest(seen: pl.DataFrame, days: int) -> pl.DataFrame:
     return pl.concat([alone.select(columns), newest.select(columns)])
 
 
-def members(
-    merged: pl.DataFrame,
-    stays: pl.DataFrame,
-    moved: pl.DataFrame,
-    rows: pl.DataFrame,
-    held: pl.DataFrame,
-    presence: pl.DataFrame,
-    span: Span,
-) -> list[pl.DataFrame]:
-    """Rows of each day with the columns of ``MEMBERS``.
+@dataclass(frozen=True)
+class Shown:
+    """Where the columns of a row are looked up.
 
-    Args:
+    Attributes:
         merged: pieces of visitors with their ids, sorted by ``piece``.
-        stays: what ``going`` gave.
-        moved: transitions with ``piece``, ``direction``, ``day`` and the context.
         rows: open instants.
         held: what ``contents`` gave.
         presence: what ``scarce_presence`` gave.
+        links: ``owner``, ``day``, ``other``: links that hold at the end of a day.
+    """
+
+    merged: pl.DataFrame
+    rows: pl.DataFrame
+    held: pl.DataFrame
+    presence: pl.DataFrame
+    links: pl.DataFrame
+
+
+def members(shown: Shown, stays: pl.DataFrame, moved: pl.DataFrame, span: Span) -> list[pl.DataFrame]:
+    """Rows of each day with the columns of ``MEMBERS`` and ``other``, sorted by cohort and subject.
+
+    Args:
+        shown: where columns are looked up.
+        stays: what ``going`` gave.
+        moved: transitions with ``piece``, ``direction``, ``row`` and the context.
         span: the days.
     """
-    low = listed(scarce_at_ends(presence, span), ["spell", "day"])
-    shown = rows.select("row").join(held, on="row", how="left", maintain_order="left")
-    left = _leavers(merged, moved, span)
+    days = len(span.days)
+    key = (pl.col("spell") * days + pl.col("day")).alias("key")
+    low = listed(scarce_at_ends(shown.presence, span).select(key, "product_id", "state"), "key")
+    inside = stays.with_columns(key).join(low, on="key", how="left")
+    contents = shown.rows.select("row").join(shown.held, on="row", how="left", maintain_order="left")
+    table = pl.concat([inside.select(_COLUMNS), _leavers(shown.merged, moved, span).select(_COLUMNS)])
     found = []
-    for place in range(len(span.days)):
-        today = stays.filter(pl.col("day") == place)
-        scarce = low.filter(pl.col("day") == place).drop("day")
-        inside = _inside(merged, today.join(scarce, on="spell", how="left"), shown)
-        found.append(pl.concat([inside, left.filter(pl.col("day") == place).select(list(MEMBERS))]))
+    for place in range(days):
+        links = shown.links.filter(pl.col("day") == place).drop("day")
+        rows = _rows(shown.merged, table.filter(pl.col("day") == place).sort("piece"), contents)
+        found.append(rows.join(links, on="owner", how="left", maintain_order="left").drop("owner"))
     return found
 
 
-def _inside(merged: pl.DataFrame, today: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
-    who = merged.select("visitor", "cohort_id", "subject", "membership_key", "entered_at")[today["piece"]]
-    cart = shown.select("total", "currency", "product_ids")[today["row"]]
+#: What is known of a row before its ids and contents are looked up by place; ``seen_at`` is null for those who left.
+_COLUMNS = ["piece", "day", "row", "seen_at", "expires_at", "low_stock_product_ids", "top_signal"]
+
+
+def _rows(merged: pl.DataFrame, today: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
+    ids = ("owner", "visitor", "cohort_id", "subject", "membership_key", "entered_at")
+    who = merged.select(ids)[today["piece"]]
+    cart = contents.select("total", "currency", "product_ids")[today["row"]]
     table = pl.concat([today.drop("row"), who, cart], how="horizontal")
+    stays = pl.col("seen_at").is_not_null()
     return table.with_columns(
-        pl.lit(True).alias("is_member"),
-        pl.max_horizontal("entered_at", "seen_at").alias("updated_at"),
+        stays.alias("is_member"),
+        pl.when(stays).then(pl.max_horizontal("entered_at", "seen_at")).otherwise("expires_at").alias("updated_at"),
         pl.col("total").alias("cart_total_value_minor"),
         pl.col("product_ids").alias("cart_product_ids"),
         pl.col("low_stock_product_ids").fill_null(NOTHING),
-    ).select(list(MEMBERS))
+    ).select("owner", *MEMBERS)
 
 
 def _leavers(merged: pl.DataFrame, moved: pl.DataFrame, span: Span) -> pl.DataFrame:
-    """Visitors who left on a day and did not come back on it."""
+    """Visitors who left on a day and did not come back on it; their row is that of the exit."""
     same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-1) for name in ("cohort", "owner")).fill_null(False)
     returns = merged.select(pl.when(same).then(pl.col("start").shift(-1)).otherwise(INF)).to_series()
-    placed = merged.with_columns(span.place(returns).alias("returns_on"), span.place(merged["end"]).alias("day"))
-    gone = placed.filter((pl.col("end") < INF) & (pl.col("day") < pl.col("returns_on")))
-    context = moved.filter(pl.col("direction") == "exited").drop("cohort_id", "subject", "day", "at")
-    rows = gone.join(context, on="piece", how="left")
-    end = pl.col("end")
-    return rows.with_columns(pl.lit(False).alias("is_member"), end.alias("expires_at"), end.alias("updated_at"))
+    placed = merged.select(
+        "piece",
+        pl.col("end").alias("expires_at"),
+        span.place(returns).alias("returns_on"),
+        span.place(merged["end"]).alias("day"),
+        pl.lit(None, dtype=pl.Int64).alias("seen_at"),
+    )
+    gone = placed.filter((pl.col("expires_at") < INF) & (pl.col("day") < pl.col("returns_on")))
+    shown = moved.filter(pl.col("direction") == "exited").select("piece", "row", "low_stock_product_ids", "top_signal")
+    return gone.join(shown, on="piece", how="left")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
-from pipelines.cohorts.cart_state import CartState
+from pipelines.cohorts.cart_state import INF, CartState
 from pipelines.cohorts.span import Span
 
 ACTIVITY, CLOSE = 0, 1
@@ -58,8 +59,7 @@ def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: i
     runs = _runs(acts)
     carts = _numbered(state, runs)
     numbers = carts.drop("owner")
-    known = state.carts.join(numbers, on=KEY)
-    carried = known.select("cart", pl.col("last_at").alias("at"), *SUMS)
+    known = state.carts.join(numbers, on=KEY).sort("cart")
     places = runs.join(numbers, on=KEY, how="left", maintain_order="left")["cart"]
     acts = acts.with_columns(places.gather(_run(acts)).alias("cart")).drop(KEY)
     closes = pl.concat(
@@ -67,21 +67,26 @@ def timeline(state: CartState, steps: pl.DataFrame, orders: pl.DataFrame, ttl: i
             orders.join(numbers, on="flockr_vid").select("cart", "at"),
             ends.join(numbers, on=KEY).select("cart", "at"),
         ]
-    ).unique()
-    instants = _epochs(carried, acts.select("cart", "at").unique(), closes, ttl)
-    touched = acts.select("cart").unique()
+    )
+    path = _epochs(known.select("cart", pl.col("last_at").alias("at")), acts.select("cart", "at"), closes, ttl)
+    instants = path.filter("fresh").drop("fresh", "act")
     held = state.items.join(numbers, on=KEY).drop(KEY)
-    held = held.join(instants.filter("carried").select("cart", "epoch", "at"), on="cart")
-    acts = acts.filter(pl.col("product_id").is_not_null()).join(
-        instants.select("cart", "at", "epoch"), on=["cart", "at"]
-    )
-    items = _paths(held.join(touched, on="cart", how="semi"), acts, currency)
-    untouched = held.join(touched, on="cart", how="anti").with_columns(
-        line_value().alias("line_value"), pl.lit(True).alias("carried")
-    )
-    return Timeline(
-        carts, known, _totals(instants, items), items.drop(SUMS), untouched.select(items.drop(SUMS).columns)
-    )
+    held = held.join(instants.filter("carried").select("cart", "epoch", "at", "instant"), on="cart")
+    placed = path.filter(~pl.col("carried")).sort("act").select("epoch", "instant")
+    acts = pl.concat([acts, placed], how="horizontal").filter(pl.col("product_id").is_not_null())
+    is_touched = _marked(carts.height, path.filter(~pl.col("carried"))["cart"])
+    touched = is_touched.gather(held["cart"])
+    items = _paths(held.filter(touched), acts, currency)
+    untouched = held.filter(~touched).with_columns(line_value().alias("line_value"), pl.lit(True).alias("carried"))
+    shown = items.drop("instant", *SUMS)
+    return Timeline(carts, known, _totals(instants, known, items), shown, untouched.select(shown.columns))
+
+
+def _marked(length: int, places: pl.Series) -> pl.Series:
+    """Boolean: whether each number below ``length`` is among the places."""
+    marks = np.zeros(length, dtype=bool)
+    marks[places.to_numpy()] = True
+    return pl.Series(marks)
 
 
 def _changes(rows: pl.DataFrame) -> pl.Series:
@@ -108,29 +113,56 @@ def _numbered(state: CartState, runs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _epochs(carried: pl.DataFrame, acts: pl.DataFrame, closes: pl.DataFrame, ttl: int) -> pl.DataFrame:
-    kinds = [(carried, ACTIVITY, True), (acts, ACTIVITY, False), (closes, CLOSE, False)]
+    """Activity in the order of carts and instants.
+
+    Returns:
+        ``cart``, ``at``, ``act`` (row of ``acts``; null for what was carried), ``carried``, ``epoch``, ``order_at`` (of
+        the epoch), ``fresh`` (first row of its instant) and ``instant`` (number of the instant, from 0).
+    """
+    kinds = [(carried, ACTIVITY, True), (acts.with_row_index("act"), ACTIVITY, False), (closes, CLOSE, False)]
     rows = pl.concat(
         [
-            frame.with_columns(pl.lit(kind, dtype=pl.Int8).alias("kind"), pl.lit(flag).alias("carried"))
+            frame.with_columns(pl.lit(kind, dtype=pl.Int64).alias("kind"), pl.lit(flag).alias("carried"))
             for frame, kind, flag in kinds
         ],
         how="diagonal",
-    ).sort("cart", "at", "kind")
-    first = pl.col("cart").ne_missing(pl.col("cart").shift(1))
-    silent = (pl.col("kind") == ACTIVITY) & (pl.col("at") - pl.col("at").shift(1) >= ttl)
-    fresh = first | (pl.col("kind").shift(1) == CLOSE) | silent
-    rows = rows.with_columns(fresh.cast(pl.Int64).cum_sum().alias("epoch"))
-    ends = rows.filter(pl.col("kind") == CLOSE).select("epoch", pl.col("at").alias("order_at"))
-    return (
-        rows.filter(pl.col("kind") == ACTIVITY).drop("kind").join(ends, on="epoch", how="left", maintain_order="left")
     )
+    rows = rows.sort(_in_one(rows, "cart", "at", "kind"))
+    same_cart = pl.col("cart").eq_missing(pl.col("cart").shift(1))
+    closed = pl.col("kind").shift(1) == CLOSE
+    silent = (pl.col("kind") == ACTIVITY) & (pl.col("at") - pl.col("at").shift(1) >= ttl)
+    starts = ~same_cart | closed | silent
+    again = same_cart & ~closed & (pl.col("at") == pl.col("at").shift(1))
+    rows = rows.with_columns(starts.cast(pl.Int64).cum_sum().alias("epoch"), (~again.fill_null(False)).alias("fresh"))
+    ends = rows.filter(pl.col("kind") == CLOSE).select("epoch", pl.col("at").alias("order_at"))
+    activity = rows.filter(pl.col("kind") == ACTIVITY).drop("kind")
+    numbered = activity.with_columns((pl.col("fresh").cast(pl.Int64).cum_sum() - 1).alias("instant"))
+    return numbered.join(ends, on="epoch", how="left", maintain_order="left")
+
+
+def _in_one(rows: pl.DataFrame, first: str, second: str, last: str) -> list[pl.Expr]:
+    """One Int64 in the order of three columns, which sorts much faster; the columns themselves where it would overflow.
+
+    Args:
+        rows: not empty.
+        first: column of numbers from 0.
+        second: any Int64 column.
+        last: 0 or 1.
+    """
+    low, high, greatest = rows.select(
+        pl.col(second).min().alias("low"), pl.col(second).max().alias("high"), pl.col(first).max().alias("greatest")
+    ).row(0)
+    width = 2 * (high - low + 1)
+    if (greatest + 1) * width > INF:
+        return [pl.col(first), pl.col(second), pl.col(last)]
+    return [pl.col(first) * width + (pl.col(second) - low) * 2 + pl.col(last)]
 
 
 def _paths(held: pl.DataFrame, acts: pl.DataFrame, currency: str) -> pl.DataFrame:
     signed = (
         pl.when(pl.col("step") == "add").then("quantity").when(pl.col("step") == "remove").then(-pl.col("quantity"))
     )
-    columns = ["epoch", "product_id", "at", "event_id", "line", "change", "price", "currency", "carried"]
+    columns = ["epoch", "product_id", "at", "event_id", "line", "instant", "change", "price", "currency", "carried"]
     start = held.with_columns(
         pl.col("quantity").alias("change"),
         pl.lit("").alias("event_id"),
@@ -156,7 +188,7 @@ def _paths(held: pl.DataFrame, acts: pl.DataFrame, currency: str) -> pl.DataFram
     rows = rows.with_columns((pl.col("total") - pl.col("floor").fill_null(0)).alias("quantity"))
     rows = rows.with_columns(line_value().alias("line_value"))
     return _with_changes(rows, currency).select(
-        "epoch", "at", "product_id", "quantity", "price", "currency", "line_value", "carried", *SUMS
+        "epoch", "at", "instant", "product_id", "quantity", "price", "currency", "line_value", "carried", *SUMS
     )
 
 
@@ -211,11 +243,16 @@ def line_value() -> pl.Expr:
     return whole + ((rest > 500) | ((rest == 500) & (whole % 2 == 1))).cast(pl.Int64)
 
 
-def _totals(instants: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    moved = items.filter(~pl.col("carried")).group_by("epoch", "at").agg(pl.col(name).sum() for name in SUMS)
-    rows = instants.join(moved, on=["epoch", "at"], how="left", maintain_order="left").with_columns(
-        (pl.col(name).fill_null(0) + pl.col(f"{name}_right").fill_null(0)).alias(name) for name in SUMS
-    )
+def _totals(instants: pl.DataFrame, known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Sums after each instant; ``known`` is in the order in which the carried instants stand."""
+    moved = items.filter(~pl.col("carried")).group_by("instant").agg(pl.col(name).sum() for name in SUMS)
+    carried = instants["carried"].arg_true().to_numpy()
+    changes = []
+    for name in SUMS:
+        change = np.zeros(instants.height, dtype=np.int64)
+        change[carried] = known[name].to_numpy()
+        change[moved["instant"].to_numpy()] += moved[name].to_numpy()
+        changes.append(pl.Series(name, change))
     fresh = pl.col("epoch").ne_missing(pl.col("epoch").shift(1))
-    rows = rows.with_columns(fresh.alias("fresh"))
+    rows = instants.with_columns(fresh.alias("fresh"), *changes)
     return rows.with_columns(running(name) for name in SUMS).select("cart", "epoch", "at", "carried", *SUMS, "order_at")

@@ -38,8 +38,8 @@ class CartRules:
 
     @property
     def ids(self) -> list[str]:
-        """Ids of the cart cohorts that there are."""
-        return [key for key in (self.abandoned, self.valuable, self.scarce) if key]
+        """Ids of the cart cohorts that there are, sorted."""
+        return sorted(key for key in (self.abandoned, self.valuable, self.scarce) if key)
 
     def place(self, cohort: str | None) -> int:
         """Place of a cart cohort in ``ids``; none has -1."""

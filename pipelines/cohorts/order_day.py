@@ -53,6 +53,12 @@ def history(rows: pl.DataFrame, cohorts: list[Cohort], horizon: int) -> History:
     return History(counted, money, found, changes)
 
 
+def subjects(known: History) -> pl.DataFrame:
+    """``subject``: customers who are in one of the cohorts at any time."""
+    none = pl.DataFrame(schema={"subject": pl.String})
+    return pl.concat([none, *(rows.select("subject") for rows in known.intervals.values())]).unique()
+
+
 def _window(cohort: Cohort) -> int:
     return cohort.param(cohort.rule.count.within) if isinstance(cohort.rule, CountRule) else YEAR
 

@@ -25,8 +25,10 @@ class Result:
     """Rows of a day; instants are microseconds.
 
     Attributes:
-        transitions: cohort_id, subject, at, direction, caused_by, and the context.
-        members: cohort_id, subject, is_member, entered_at, expires_at, updated_at, and the context; leavers included.
+        transitions: cohort_id, subject, at, direction, caused_by, the context, and ``other`` (who the subject is
+            linked to then).
+        members: cohort_id, subject, is_member, entered_at, expires_at, updated_at, membership_key, the context, and
+            ``other`` at the end of the day; leavers included.
     """
 
     transitions: pl.DataFrame
@@ -35,7 +37,8 @@ class Result:
 
 def nothing() -> Result:
     """A day on which no cart is known."""
-    return Result(pl.DataFrame(schema=dict(TRANSITIONS)), pl.DataFrame(schema=dict(MEMBERS)))
+    other = {"other": pl.String}
+    return Result(pl.DataFrame(schema={**TRANSITIONS, **other}), pl.DataFrame(schema={**MEMBERS, **other}))
 
 
 def keyed(rows: pl.DataFrame, tenant: str) -> pl.DataFrame:

@@ -8,16 +8,18 @@ from datetime import date
 
 import polars as pl
 
+from pipelines.ahead import ahead
 from pipelines.calendar import Day, day_of, days_between
 from pipelines.cohorts import cart_state, order_day, orders, tables
 from pipelines.cohorts.cart_days import Facts, Setting, advance
 from pipelines.cohorts.cart_state import CartState
 from pipelines.cohorts.catalogue import CartRules, cart_rules, cohorts
+from pipelines.cohorts.links import linked_at, linked_each, spans
 from pipelines.cohorts.result import Result, keyed
 from pipelines.cohorts.rules import Cohort
 from pipelines.cohorts.span import Span
 from pipelines.config import Tenant
-from pipelines.signals.chain import Chain, chain, is_checkpoint
+from pipelines.signals.chain import CHECKPOINT_DAYS, Chain, chain, is_checkpoint
 from pipelines.signals.demand import micros
 from pipelines.storage.lake import Commit, Lake
 
@@ -65,22 +67,26 @@ def results(
     by_order = {cohort.id: cohort for cohort in definitions.values() if cohort.subject == "customer"}
     last = day_of(max(wanted), tenant.zone)
     known = order_day.history(order_rows(tenant.lake, last), [*by_order.values()], micros(last.end))
-    links = tables.spans(identity_links(tenant.lake))
+    links = identity_links(tenant.lake)
+    of_customers = spans(links, "customer").join(order_day.subjects(known), on="subject", how="semi")
     sizes: dict[str, int] | None = None
     before: dict[str, pl.DataFrame] = {}
-    for day, carts, carried in _cart_days(tenant, definitions, wanted):
+    cart_days = _cart_days(tenant, definitions, spans(links, "visitor"), wanted)
+    # The next days are computed while these are published.
+    for day, carts, carried in ahead(cart_days, CHECKPOINT_DAYS):
         if day.date not in set(wanted):
             sizes, before = None, {}
             continue
         if sizes is None:
             sizes = {**_sizes(carried), **_order_sizes(known, day)}
-        visitors = [] if carts is None else [(carts, "visitor")]
-        customers = {key: order_day.one_day(known, cohort, day, before.get(key)) for key, cohort in by_order.items()}
-        customers = {key: _keyed(result, tenant) for key, result in customers.items()}
-        before = {key: result.members.filter("is_member") for key, result in customers.items()}
-        rows = _published(
-            [*visitors, *[(result, "customer") for result in customers.values()]], links, tenant, versions, day
-        )
+        customers = {}
+        for key, cohort in by_order.items():
+            result = order_day.one_day(known, cohort, day, before.get(key))
+            result = replace(result, members=keyed(result.members, tenant.id))
+            before[key] = result.members.filter("is_member")
+            customers[key] = _linked(result, of_customers, day)
+        parts = [*([] if carts is None else [(carts, "visitor")]), *((each, "customer") for each in customers.values())]
+        rows = _published(parts, tenant, versions)
         sizes = tables.must_add_up(sizes, rows.sizes, day.date)
         yield day.date, rows
 
@@ -93,7 +99,7 @@ def order_rows(lake: Lake, last: Day) -> pl.DataFrame:
 
 
 def identity_links(lake: Lake) -> pl.DataFrame:
-    """``tables.LINKS``: every link between a visitor and a customer."""
+    """``links.LINKS``: every link between a visitor and a customer."""
     rows = lake.scan("identity_links").select(
         "flockr_vid", "customer_id", pl.col("occurred_at").dt.epoch("us").alias("linked_at")
     )
@@ -127,7 +133,7 @@ def cart_chain(tenant: Tenant, definitions: Mapping[str, Cohort], rules: CartRul
 
 
 def _cart_days(
-    tenant: Tenant, definitions: Mapping[str, Cohort], wanted: Sequence[date]
+    tenant: Tenant, definitions: Mapping[str, Cohort], visitors: pl.DataFrame, wanted: Sequence[date]
 ) -> Iterator[tuple[Day, Result | None, pl.DataFrame]]:
     """Each day that leads to and through the wanted ones, its rows, and the members before it."""
     rules = cart_rules(dict(definitions))
@@ -138,7 +144,7 @@ def _cart_days(
     links = cart_chain(tenant, definitions, rules, max(wanted))
     resumed = links.resume(min(wanted), lambda day: cart_state.usable(links, day, rules))
     state = cart_state.load(links, resumed, rules) if resumed else CartState()
-    setting = Setting(rules, tenant.config.currency, tenant.id)
+    setting = Setting(rules, tenant.config.currency, tenant.id, visitors)
     members = state.members
     for days in _stretches(links.plan(wanted, resumed), tenant.lake.rows("cart_activity"), max(wanted)):
         span = Span([day_of(each, tenant.zone) for each in days])
@@ -166,8 +172,10 @@ def _sizes(members: pl.DataFrame) -> dict[str, int]:
     return dict(members.group_by("cohort_id").len().iter_rows())
 
 
-def _keyed(result: Result, tenant: Tenant) -> Result:
-    return replace(result, members=keyed(result.members, tenant.id))
+def _linked(result: Result, links: pl.DataFrame, day: Day) -> Result:
+    """An order cohort's rows with who the customer is linked to, sorted by subject."""
+    members = linked_at(result.members.sort("subject"), links, micros(day.end))
+    return Result(linked_each(result.transitions.sort("subject", "at", "direction"), links), members)
 
 
 def _order_sizes(known: order_day.History, day: Day) -> dict[str, int]:
@@ -176,21 +184,19 @@ def _order_sizes(known: order_day.History, day: Day) -> dict[str, int]:
     return {key: rows.filter(inside).height for key, rows in known.intervals.items()}
 
 
-def _published(
-    parts: Sequence[tuple[Result, str]],
-    links: Mapping[str, pl.DataFrame],
-    tenant: Tenant,
-    versions: Mapping[str, str],
-    day: Day,
-) -> DayTables:
-    typed = [
-        replace(
-            result,
-            transitions=result.transitions.with_columns(pl.lit(kind).alias("subject_type")),
-            members=result.members.with_columns(pl.lit(kind).alias("subject_type")),
-        )
-        for result, kind in parts
-    ]
-    members = pl.concat([tables.membership(part, links, versions, day) for part in typed])
-    moves = pl.concat([tables.transitions(part, links, tenant.id, versions) for part in typed])
+def _published(parts: Sequence[tuple[Result, str]], tenant: Tenant, versions: Mapping[str, str]) -> DayTables:
+    members = _by_cohort([tables.membership(part, kind, versions) for part, kind in parts])
+    moves = _by_cohort([tables.transitions(part, kind, tenant.id, versions) for part, kind in parts])
     return DayTables(members, moves, tables.sizes(members, moves, versions))
+
+
+def _by_cohort(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Frames that are sorted by cohort as one that is; slices cost nothing where sorting strings would."""
+    pieces = []
+    for frame in frames:
+        start = 0
+        for length, cohort in frame["cohort_id"].rle().struct.unnest().iter_rows():
+            pieces.append((cohort, frame.slice(start, length)))
+            start += length
+    ordered = [piece for _, piece in sorted(pieces, key=lambda piece: str(piece[0]))]
+    return pl.concat(ordered or frames)

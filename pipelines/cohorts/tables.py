@@ -7,35 +7,27 @@ from datetime import date
 
 import polars as pl
 
-from pipelines.calendar import Day
-from pipelines.cohorts.cart_state import INF
+from pipelines.cohorts.links import SIDES
 from pipelines.cohorts.result import Result
 from pipelines.errors import MurmurError
-from pipelines.signals.demand import micros
 from pipelines.storage.hashing import identifiers
 from schemas.contract import Column
 from schemas.tables import COHORT_MEMBERSHIP, COHORT_TRANSITIONS, CONTEXT
 
-#: Kind of subject -> the column that names it, and the column of the other one.
-SIDES = {"visitor": ("flockr_vid", "customer_id"), "customer": ("customer_id", "flockr_vid")}
-LINKS = {"flockr_vid": pl.String, "customer_id": pl.String, "linked_at": pl.Int64}
 
-
-def transitions(
-    result: Result, links: Mapping[str, pl.DataFrame], tenant: str, versions: Mapping[str, str]
-) -> pl.DataFrame:
+def transitions(result: Result, kind: str, tenant: str, versions: Mapping[str, str]) -> pl.DataFrame:
     """Rows of ``cohort_transitions`` without the date.
 
     Args:
-        result: rows of a day of cohorts with one kind of subject; ``subject_type`` is a column.
-        links: what ``spans`` gave.
+        result: rows of a day of cohorts with one kind of subject.
+        kind: ``visitor`` or ``customer``.
         tenant: tenant id, a part of each ``transition_id``.
         versions: definition version by cohort.
     """
-    rows = linked(result.transitions, links)
     iso = instant("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     parts = [pl.lit(tenant), pl.col("cohort_id"), pl.col("subject"), pl.col("direction"), iso]
-    rows = rows.with_columns(
+    rows = result.transitions.with_columns(
+        *_sides(kind),
         identifiers(parts).alias("transition_id"),
         instant("at").alias("effective_at"),
         _version(versions),
@@ -43,16 +35,24 @@ def transitions(
     return _shaped(rows, tuple(COHORT_TRANSITIONS))
 
 
-def membership(
-    result: Result, links: Mapping[str, pl.DataFrame], versions: Mapping[str, str], day: Day
-) -> pl.DataFrame:
+def membership(result: Result, kind: str, versions: Mapping[str, str]) -> pl.DataFrame:
     """Rows of ``cohort_membership`` without the date; arguments as for ``transitions``, members keyed."""
-    rows = linked(result.members, links, micros(day.end))
-    rows = rows.with_columns(
+    rows = result.members.with_columns(
+        *_sides(kind),
         *[instant(name).alias(name) for name in ("entered_at", "expires_at", "updated_at")],
         _version(versions),
     )
     return _shaped(rows, tuple(COHORT_MEMBERSHIP))
+
+
+def _sides(kind: str) -> list[pl.Expr]:
+    names = {"flockr_vid": "flockr_vid", "customer_id": "external_id"}
+    own, other = SIDES[kind]
+    return [
+        pl.col("subject").alias(names[own]),
+        pl.col("other").alias(names[other]),
+        pl.lit(kind).alias("subject_type"),
+    ]
 
 
 def _version(versions: Mapping[str, str]) -> pl.Expr:
@@ -62,50 +62,6 @@ def _version(versions: Mapping[str, str]) -> pl.Expr:
 def instant(name: str) -> pl.Expr:
     """Microseconds as a UTC instant."""
     return pl.from_epoch(name, time_unit="us").dt.replace_time_zone("UTC")
-
-
-def spans(links: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """When a subject is linked to which other, by kind of subject.
-
-    Args:
-        links: ``LINKS``; of two links at one instant the greater other id counts.
-
-    Returns:
-        kind -> ``subject``, ``other``, ``linked_at``, ``until``; the link holds in ``(linked_at, until]``.
-    """
-    found = {}
-    for kind, (own, other) in SIDES.items():
-        rows = links.select(pl.col(own).alias("subject"), pl.col(other).alias("other"), "linked_at")
-        rows = rows.sort("subject", "linked_at", "other")
-        same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
-        until = pl.when(same).then(pl.col("linked_at").shift(-1)).otherwise(INF).alias("until")
-        found[kind] = rows.with_columns(until).filter(pl.col("linked_at") < pl.col("until"))
-    return found
-
-
-def linked(rows: pl.DataFrame, links: Mapping[str, pl.DataFrame], before: int | None = None) -> pl.DataFrame:
-    """Add ``flockr_vid`` and ``external_id``: the subject, and the other by the newest link before an instant.
-
-    Args:
-        rows: ``subject``, ``subject_type`` (one kind), and ``at`` where each row has an instant of its own.
-        links: what ``spans`` gave.
-        before: one instant for all rows.
-    """
-    kind = str(rows["subject_type"].first()) if rows.height else "visitor"
-    own, other = SIDES[kind]
-    holds = (pl.col("linked_at") < pl.col("before")) & (pl.col("before") <= pl.col("until"))
-    if before is not None:
-        now = links[kind].with_columns(pl.lit(before).alias("before")).filter(holds)
-        joined = rows.join(now.select("subject", "other"), on="subject", how="left")
-    else:
-        wanted = rows.select("subject", pl.col("at").alias("before")).unique()
-        then = wanted.join(links[kind], on="subject").filter(holds).select("subject", "other", at="before")
-        joined = rows.join(then, on=["subject", "at"], how="left")
-    return (
-        joined.with_columns(pl.col("subject").alias(own))
-        .rename({"other": other})
-        .rename({"customer_id": "external_id"})
-    )
 
 
 def _shaped(rows: pl.DataFrame, columns: tuple[Column, ...]) -> pl.DataFrame:
@@ -131,12 +87,25 @@ def sizes(members: pl.DataFrame, moved: pl.DataFrame, versions: Mapping[str, str
         {"cohort_id": sorted(versions), "definition_version": [versions[key] for key in sorted(versions)]},
         schema={"cohort_id": pl.String, "definition_version": pl.String},
     )
-    size = members.group_by("cohort_id").agg(pl.col("is_member").sum().cast(pl.Int64).alias("size"))
-    flow = moved.group_by("cohort_id").agg(
-        (pl.col("direction") == direction).sum().cast(pl.Int64).alias(direction) for direction in ("entered", "exited")
+    inside = _counts(members.with_columns(pl.col("is_member").alias("counted")), "size")
+    flows = [
+        _counts(moved.with_columns((pl.col("direction") == direction).alias("counted")), direction)
+        for direction in ("entered", "exited")
+    ]
+    for counts in (inside, *flows):
+        base = base.join(counts, on="cohort_id", how="left")
+    return base.with_columns(pl.col("size", "entered", "exited").fill_null(0))
+
+
+def _counts(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """How many rows of each cohort are ``counted``; rows lie cohort by cohort, so runs say it without hashing ids."""
+    run = pl.col("cohort_id").rle_id().alias("run")
+    runs = (
+        rows.select("cohort_id", "counted", run)
+        .group_by("run")
+        .agg(pl.col("cohort_id").first(), pl.col("counted").sum().cast(pl.Int64).alias(name))
     )
-    joined = base.join(size, on="cohort_id", how="left").join(flow, on="cohort_id", how="left")
-    return joined.with_columns(pl.col("size", "entered", "exited").fill_null(0))
+    return runs.group_by("cohort_id").agg(pl.col(name).sum())
 
 
 def must_add_up(before: Mapping[str, int], now: pl.DataFrame, day: date) -> dict[str, int]:
