@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipelines import flow
 from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
 from pipelines.config import Workspace
+from pipelines.entities.waiting import waiting
 from pipelines.freshness import Freshness
 from pipelines.step import Step
 from schemas.registry import LAKE
@@ -66,22 +67,45 @@ def run(
 @json_option
 @click.pass_obj
 def status(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
-    """Show each table: days, rows, and the days whose inputs have changed since."""
+    """Show each table: days, rows, the days whose inputs have changed since; and the records that are waited for."""
     tenant = workspace.tenant(tenant_id)
     freshness = Freshness(tenant)
     available = freshness.available_days()
     rows = [row for step in flow.STEPS for row in _state(freshness, step, available)]
-    columns = ["stage", "table", "first_day", "last_day", "rows", "stale_days"]
-    hint = f"nothing has been received yet: murmur ingest --tenant {tenant_id} --entity ENTITY FILE"
     if not available:
-        note(hint)
-    emit(rows, as_json, lambda: table(columns, [[row[name] for name in columns] for row in rows]))
+        note(f"nothing has been received yet: murmur ingest --tenant {tenant_id} --entity ENTITY FILE")
+    waited = waiting(tenant)
+    emit({"tables": rows, "waiting": waited}, as_json, lambda: _print_status(rows, waited))
+
+
+def _print_status(rows: list[dict[str, Any]], waited: list[dict[str, Any]]) -> None:
+    columns = ["stage", "table", "first_day", "last_day", "rows", "stale_days"]
+    shown = [[*(row[name] for name in columns), _spans(row["stale"])] for row in rows]
+    table([*columns, "which"], shown)
+    if waited:
+        click.echo()
+        columns = ["waits_for", "missing", "rows", "days", "oldest"]
+        blocked = [", ".join(f"{money:,} {code}" for code, money in row["blocked_minor"].items()) for row in waited]
+        lines = [[*(row[name] for name in columns), text or None] for row, text in zip(waited, blocked, strict=True)]
+        table([*columns, "blocked_minor"], lines, title="records that have not arrived, and what waits for them")
+
+
+def _spans(days: Sequence[date], most: int = 3) -> str | None:
+    """Days as spans, such as ``2025-10-24, 2025-10-26..2025-10-28``, the first few of them."""
+    spans: list[list[date]] = []
+    for day in days:
+        if spans and (day - spans[-1][1]).days == 1:
+            spans[-1][1] = day
+        else:
+            spans.append([day, day])
+    texts = [str(first) if first == last else f"{first}..{last}" for first, last in spans[:most]]
+    return ", ".join([*texts, *(["..."] if len(spans) > most else [])]) or None
 
 
 def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[dict[str, Any]]:
     """One row for each output; how many rows an export has is in its manifests, which are not read here."""
     lake = freshness.tenant.lake
-    stale = len(freshness.stale(step, available))
+    stale = freshness.stale(step, available)
     found = []
     for output in step.outputs:
         counted = lake.rows(output) if lake.exists(output) else {}
@@ -93,7 +117,8 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
                 "first_day": days[0] if days else None,
                 "last_day": days[-1] if days else None,
                 "rows": sum(counted.values()) if output in LAKE else None,
-                "stale_days": stale,
+                "stale_days": len(stale),
+                "stale": stale if step.partitioned else [],
             }
         )
     return found

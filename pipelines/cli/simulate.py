@@ -40,6 +40,13 @@ SHARE = click.FloatRange(0, 1)
     "--corrupt", type=SHARE, default=0.0, metavar="SHARE", help="Share of rows with a broken copy beside them."
 )
 @click.option("--batches", type=click.IntRange(1, 9_999), default=1, show_default=True, help="Files for each entity.")
+@click.option(
+    "--late",
+    type=SHARE,
+    default=0.0,
+    metavar="SHARE",
+    help="Share of customers, products and outlets put into late/, to be sent after all else.",
+)
 @json_option
 @click.pass_obj
 def simulate(
@@ -58,6 +65,7 @@ def simulate(
     delay: float,
     corrupt: float,
     batches: int,
+    late: float,
     as_json: bool,
 ) -> None:
     """Invent a retailer's data: one NDJSON file for each entity, and truth/ with the answers."""
@@ -73,7 +81,7 @@ def simulate(
         customers=customers,
         history_days=history_days,
     )
-    disorder = Disorder(shuffle=shuffle, duplicate=duplicate, delay=delay, corrupt=corrupt, batches=batches)
+    disorder = Disorder(shuffle=shuffle, duplicate=duplicate, delay=delay, corrupt=corrupt, batches=batches, late=late)
     files = write(run(config), out, disorder)
     counted = json.loads((out / "truth" / "rows.json").read_text(encoding="utf-8"))["entities"]
     rows = [{**row, "files": [str(path) for path in files[row["entity"]]]} for row in counted]

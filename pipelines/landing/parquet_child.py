@@ -93,20 +93,22 @@ def _instants(array: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    do = pc.call_function
     unit, zone = array.type.unit, array.type.tz
     counted = array.cast(pa.int64())
     if unit == "ns":
-        cut = pc.divide(counted, 1_000)
-        micros = pc.if_else(pc.greater(pc.multiply(cut, 1_000), counted), pc.subtract(cut, 1), cut)
+        cut = do("divide", [counted, 1_000])
+        above = do("greater", [do("multiply", [cut, 1_000]), counted])
+        micros = do("subtract", [cut, above.cast(pa.int64())])
     else:
         scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[unit]
         first, last = _FIRST_SECOND * 1_000_000 // scale, (_LAST_SECOND * 1_000_000 + 999_999) // scale
-        inside = pc.and_(pc.greater_equal(counted, first), pc.less_equal(counted, last))
-        micros = pc.multiply(pc.if_else(inside, counted, None), scale)
+        inside = do("and", [do("greater_equal", [counted, first]), do("less_equal", [counted, last])])
+        micros = do("multiply", [do("if_else", [inside, counted, pa.scalar(None, pa.int64())]), scale])
     form = pc.StrftimeOptions("%Y-%m-%dT%H:%M:%S" + ("Z" if zone else ""))
-    written = pc.call_function("strftime", [micros.cast(pa.timestamp("us", zone and "UTC"))], form)
-    outside = pc.binary_join_element_wise(counted.cast(pa.string()), unit, " ")
-    return pc.coalesce(written, outside).cast(pa.large_string())
+    written = do("strftime", [micros.cast(pa.timestamp("us", zone and "UTC"))], form)
+    outside = do("binary_join_element_wise", [counted.cast(pa.string()), unit, " "])
+    return do("coalesce", [written, outside]).cast(pa.large_string())
 
 
 def _micros(kind: Any) -> Any:

@@ -10,10 +10,13 @@ import re
 from dataclasses import dataclass, fields
 
 import numpy as np
+import polars as pl
 
 from pipelines.errors import UsageError
 from pipelines.simulator.settings import Ints
 
+#: Entities that others refer to and that may come late.
+LATE = ("customers", "products", "outlets")
 BREAKS = ("truncated_line", "missing_id", "bad_timestamp", "unknown_major_version", "wrong_type")
 _STRING = r'"(?:[^"\\]|\\.)*"'
 
@@ -28,6 +31,7 @@ class Disorder:
         delay: share of rows that are sent in a later batch than their neighbours, at the end where there is one batch.
         corrupt: share of rows that get a broken copy.
         batches: files for each entity.
+        late: share of the customers, products and outlets that come after everything that names them.
     """
 
     shuffle: bool = False
@@ -35,6 +39,7 @@ class Disorder:
     delay: float = 0.0
     corrupt: float = 0.0
     batches: int = 1
+    late: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,6 +57,14 @@ class Layout:
     batches: list[Ints]
     duplicated: int
     corrupted: int
+
+
+def late_rows(rng: np.random.Generator, ids: pl.Series, share: float) -> pl.Series:
+    """Which rows come late: all versions of a share of the ids, of one at least where the share is not 0."""
+    known = ids.unique().sort()
+    count = min(len(known), max(1, round(share * len(known)))) if share else 0
+    chosen = known.gather(rng.choice(len(known), count, replace=False))
+    return ids.is_in(chosen.implode())
 
 
 def layout(rng: np.random.Generator, rows: int, disorder: Disorder) -> Layout:

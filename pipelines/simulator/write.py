@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines.simulator.disorder import BREAKS, Disorder, break_line, layout
+from pipelines.simulator.disorder import BREAKS, LATE, Disorder, break_line, late_rows, layout
 from pipelines.simulator.settings import SimulationConfig
 from pipelines.simulator.simulate import Simulation
 from pipelines.simulator.transactions import quantity_text
@@ -22,7 +22,7 @@ _OFFSET_SHARE, _Z_SHARE = 0.45, 0.5
 
 
 def write(simulation: Simulation, out: Path, disorder: Disorder | None = None) -> dict[str, list[Path]]:
-    """Write ``<entity>.ndjson`` (``<entity>.0001.ndjson`` ... with several batches) and ``truth/``.
+    """Write ``<entity>.ndjson`` (``<entity>.0001.ndjson`` ... with several batches), ``late/`` and ``truth/``.
 
     Args:
         simulation: what to write.
@@ -30,16 +30,19 @@ def write(simulation: Simulation, out: Path, disorder: Disorder | None = None) -
         disorder: what goes wrong on the way; nothing where not given.
 
     Returns:
-        Entity -> its files in order of batch.
+        Entity -> its files in order of batch, that of its late rows last.
     """
     disorder = disorder or Disorder()
     out.mkdir(parents=True, exist_ok=True)
     written: dict[str, list[Path]] = {}
     counts = []
     for name, frame in simulation.entities.items():
-        for stale in (*out.glob(f"{name}.ndjson"), *out.glob(f"{name}.[0-9][0-9][0-9][0-9].ndjson")):
+        numbered = out.glob(f"{name}.[0-9][0-9][0-9][0-9].ndjson")
+        for stale in (*out.glob(f"{name}.ndjson"), *numbered, *out.glob(f"late/{name}.ndjson")):
             stale.unlink()
         text = lines(simulation.config, ENTITIES[name], frame)
+        late = _late(simulation.config, name, frame, disorder)
+        held, text = text.filter(late), text.filter(~late)
         plan = layout(simulation.config.rng(f"disorder {name}"), len(text), disorder)
         kinds = simulation.config.rng(f"breaks {name}")
         written[name] = []
@@ -47,10 +50,24 @@ def write(simulation: Simulation, out: Path, disorder: Disorder | None = None) -
             path = out / (f"{name}.ndjson" if disorder.batches == 1 else f"{name}.{number:04d}.ndjson")
             _write_batch(path, text, rows, ENTITIES[name], kinds)
             written[name].append(path)
-        total = len(text) + plan.duplicated + plan.corrupted
-        counts.append((name, len(text), plan.duplicated, plan.corrupted, total))
+        if len(held):
+            written[name].append(_write_late(out / "late" / f"{name}.ndjson", held))
+        total = len(frame) + plan.duplicated + plan.corrupted
+        counts.append((name, len(frame), plan.duplicated, plan.corrupted, total))
     _write_truth(simulation, out / "truth", counts)
     return written
+
+
+def _late(config: SimulationConfig, name: str, frame: pl.DataFrame, disorder: Disorder) -> pl.Series:
+    if name not in LATE:
+        return pl.Series([False]).new_from_index(0, len(frame))
+    return late_rows(config.rng(f"late {name}"), frame["external_id"], disorder.late)
+
+
+def _write_late(path: Path, text: pl.Series) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
+    return path
 
 
 def lines(config: SimulationConfig, entity: Entity, frame: pl.DataFrame) -> pl.Series:

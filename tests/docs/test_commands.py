@@ -1,7 +1,8 @@
 """Every command in the guides is run as written, page by page, in a fresh folder.
 
 A line that begins with ``$ `` in a console block is a command, and so are indented lines below it; one that ends with
-``# exit N`` must exit so. Pages about the tenant ``demo`` find a small copy of what ``make demo`` leaves behind.
+``# exit N`` must exit so. Other lines are what it must print, ``...`` standing for anything; a command may show nothing.
+Pages about the tenant ``demo`` find a small copy of what ``make demo`` leaves behind.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -28,15 +30,32 @@ BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXIT = re.compile(r"\s+# exit (\d)$")
 
 
-def commands(page: Path) -> list[tuple[str, int]]:
+class Example(NamedTuple):
+    """A command of a page, how it must exit and what it must print; nothing where the page does not say."""
+
+    command: str
+    code: int
+    output: list[str]
+
+
+def commands(page: Path) -> list[Example]:
     found = []
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
         joined = re.sub(r"\\?\n +", " ", block)
         for line in joined.splitlines():
             if line.startswith("$ "):
                 expected = EXIT.search(line)
-                found.append((EXIT.sub("", line[2:]), int(expected.group(1)) if expected else 0))
+                found.append(Example(EXIT.sub("", line[2:]), int(expected.group(1)) if expected else 0, []))
+            elif found:
+                found[-1].output.append(line)
     return found
+
+
+def prints(expected: list[str], printed: str) -> bool:
+    """Whether a command printed what the page shows."""
+    pattern = "\n".join(re.escape(line.rstrip()).replace(r"\.\.\.", ".*") for line in expected)
+    told = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
+    return re.fullmatch(pattern, told, re.DOTALL) is not None
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -86,8 +105,10 @@ def test_commands_of_a_page_run(page, tmp_path, request):
     if "--tenant demo" in page.read_text(encoding="utf-8"):
         shutil.copytree(request.getfixturevalue("demo"), tmp_path, dirs_exist_ok=True)
     port = free_port()
-    for written, expected in commands(page):
+    for written, expected, output in commands(page):
         command = written.replace("8787", port)
         done = shell(command, tmp_path)
         assert done.returncode == expected, f"{page.name}: {command}\n{done.stdout[-800:]}\n{done.stderr[-1500:]}"
         assert "Traceback" not in done.stderr, f"{page.name}: {command}\n{done.stderr[-1500:]}"
+        if output:
+            assert prints(output, done.stdout + done.stderr), f"{page.name}: {command}\n{done.stdout}{done.stderr}"

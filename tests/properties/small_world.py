@@ -33,6 +33,7 @@ CUSTOMERS = st.sampled_from(["c1", "c2"])
 PRODUCTS = st.sampled_from(["p1", "p2"])
 ORDERS = st.sampled_from(["t1", "t2", "t3"])
 OUTLETS = st.sampled_from(["o1", "o2"])
+GROUPS = st.sampled_from(["g1", "g2"])
 PRICES = st.sampled_from([1000, 2500])
 QUANTITIES = st.sampled_from(["1", "2", "10"])
 CURRENCIES = st.sampled_from(["GBP", "GBP", "GBP", "EUR"])
@@ -116,9 +117,26 @@ _OUTLET = {
     "updated_at": TIMES,
     "name": st.just("Mill Lane"),
     "kind": st.just("store"),
+    "status": st.just("open"),
     "timezone": st.sampled_from(["Europe/London", "Pacific/Auckland"]),
     "country": st.just("GB"),
 }
+_GROUP = {
+    "external_id": GROUPS,
+    "updated_at": TIMES,
+    "name": st.just("North"),
+    "kind": st.just("region"),
+}
+_GROUP_OPTIONS = {"parent_id": GROUPS, "outlet_ids": st.lists(OUTLETS, max_size=2, unique=True)}
+_CUSTOMER_OPTIONS = {"language": st.just("en"), "home_outlet_id": OUTLETS, "merged_into": CUSTOMERS}
+_REFERRAL = {
+    "name": st.sampled_from(["referral.created", "referral.flagged", "referral.accepted"]),
+    "entity": st.just("referral"),
+    "entityId": st.sampled_from(["r1", "r2"]),
+    "campaignId": st.just("k1"),
+    "timestamp": TIMES,
+}
+_REFERRAL_OPTIONS = {"data": st.fixed_dictionaries({"referrer": st.fixed_dictionaries({"id": CUSTOMERS})})}
 _CAMPAIGN = {
     "external_id": st.just("k1"),
     "updated_at": TIMES,
@@ -183,14 +201,14 @@ OTHERS = st.one_of(
     _of("products", _record(_PRODUCT, _PRODUCT_OPTIONS, "updated_at")),
     _of("identity_links", _without_id(_IDENTITY, {}, "i1")),
     _of("stock_levels", _without_id({**_STOCK, "available": QUANTITIES}, {"outlet_id": OUTLETS}, "m1")),
-    _of("outlets", _record(_OUTLET, {"currency": CURRENCIES}, "updated_at")),
+    _of("outlets", _record(_OUTLET, {"currency": CURRENCIES, "group_ids": st.lists(GROUPS, max_size=2)}, "updated_at")),
+    _of("groups", _record(_GROUP, _GROUP_OPTIONS, "updated_at")),
+    _of("referral_events", st.fixed_dictionaries(_REFERRAL, optional=_REFERRAL_OPTIONS)),
     _of("campaigns", _record(_CAMPAIGN, _CAMPAIGN_OPTIONS, "updated_at")),
     _of("campaign_customers", _without_id(_SELECTION, {"suppression_reason": st.just("opted_out")}, "s1")),
     _of("links", _record(_LINK, {"label": st.sampled_from(["top", "foot"])}, "updated_at")),
     _of("opt_outs", _record(_OPT_OUT, {"link_id": st.just("l1"), "customer_id": CUSTOMERS}, "updated_at")),
-    _of(
-        "customers", _record({"external_id": CUSTOMERS, "updated_at": TIMES}, {"language": st.just("en")}, "updated_at")
-    ),
+    _of("customers", _record({"external_id": CUSTOMERS, "updated_at": TIMES}, _CUSTOMER_OPTIONS, "updated_at")),
 )
 #: Half of the records happen, a quarter is bought, the rest is what they refer to.
 RECORDS = st.one_of(EVENTS, TRANSACTIONS, OTHERS, EVENTS, TRANSACTIONS, OTHERS)

@@ -1,4 +1,4 @@
-"""Completes drawn records, so that they satisfy what the door asks of an upsert; patches and tombstones stay."""
+"""Completes drawn records, so that they satisfy what the door asks: of an upsert everything, of a patch whole lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ Record = dict[str, Any]
 def valid(entity: str, record: Record) -> Record:
     """The record with what depends on its other fields: places, subjects, and amounts that add up."""
     if record.get("op", "upsert") != "upsert":
-        return record
+        lines = record.get("lines")
+        return {**record, "lines": _lines(lines, 1)} if lines else record
     if entity == "transactions":
         return _transaction(record)
     if entity == "customer_events":
@@ -34,7 +35,7 @@ def _event(record: Record) -> Record:
 def _transaction(record: Record) -> Record:
     """Lines in full, amounts from the lines, negative where goods come back."""
     sign = -1 if record["type"] == "return" else 1
-    found = {**record, "lines": [_line(number, line, sign) for number, line in enumerate(record["lines"], start=1)]}
+    found = {**record, "lines": _lines(record["lines"], sign)}
     found["gross_minor"] = sum(line["line_gross_minor"] for line in found["lines"])
     found["net_minor"] = found["gross_minor"] - found.get("discount_minor", 0)
     found["lines"][0]["line_net_minor"] -= found.get("discount_minor", 0)
@@ -43,6 +44,10 @@ def _transaction(record: Record) -> Record:
     if record["channel"] == "store":
         found.setdefault("outlet_id", "o1")
     return found
+
+
+def _lines(lines: list[Record], sign: int) -> list[Record]:
+    return [_line(number, line, sign) for number, line in enumerate(lines, start=1)]
 
 
 def _line(number: int, line: Record, sign: int) -> Record:

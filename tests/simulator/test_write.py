@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipelines.cli.main import cli
 from pipelines.errors import UsageError
 from pipelines.simulator import Disorder, Simulation, write
-from pipelines.simulator.disorder import BREAKS, break_line, layout
+from pipelines.simulator.disorder import BREAKS, LATE, break_line, layout
 from schemas.entities import ENTITIES
 
 ROUGH = Disorder(shuffle=True, duplicate=0.05, delay=0.2, corrupt=0.02, batches=3)
@@ -181,3 +181,19 @@ def test_the_command_refuses_days_in_the_wrong_order(tmp_path: Path) -> None:
     arguments = ["simulate", "--tenant", "demo", "--from", "2025-03-29", "--to", "2025-03-01", "--visitors", "2"]
     result = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path)])
     assert isinstance(result.exception, UsageError)
+
+
+def test_late_records_stand_apart_and_are_whole(simulation: Simulation, tmp_path: Path) -> None:
+    files = write(simulation, tmp_path / "late", Disorder(late=0.1))
+    whole = write(simulation, tmp_path / "whole")
+    for name, paths in files.items():
+        parts = [text_of([path]) for path in paths]
+        assert sorted(text_of(paths)) == sorted(text_of(whole[name]))
+        if name not in LATE:
+            assert len(paths) == 1
+            continue
+        here, away = ({json.loads(line)["external_id"] for line in lines} for lines in parts)
+        assert not here & away
+        assert len(away) == max(1, round(0.1 * len(here | away)))
+    write(simulation, tmp_path / "late")
+    assert not list((tmp_path / "late" / "late").glob("*"))
