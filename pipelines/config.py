@@ -64,6 +64,7 @@ class TenantConfig(Strict):
     )
     exports: ExportTargets = ExportTargets()
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
+    raw_retention_days: int = Field(default=90, ge=1, description="how long received bytes stay in the vault")
     public_host: str = "murmuration.example"
     first_day: date = Field(
         default=date(2000, 1, 1), ge=FIRST_DAY, description="events, orders and stock of earlier days are refused"
@@ -114,8 +115,8 @@ class Tenant:
 
     @property
     def vault(self) -> Path:
-        """Encrypted contact details and received bytes; never read by analytics."""
-        return self.home / "vault" / self.id
+        """Encrypted contact details and received bytes, in their own root; never read by analytics."""
+        return Path(os.environ.get("MURMUR_VAULT") or self.home / "vault").expanduser().absolute() / self.id
 
     @property
     def state(self) -> Path:

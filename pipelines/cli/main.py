@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "simulate",
     "ingest": "ingest",
     "quarantine": "ingest",
+    "vault": "vault",
     "status": "run",
     "run": "run",
     "query": "query",

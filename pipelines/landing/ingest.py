@@ -86,6 +86,7 @@ class _KnownError(Exception):
 
 
 def _land(tenant: Tenant, entity: Entity, payload: Payload, source: str, received_at: datetime) -> Receipt:
+    vault.vault_keys(tenant)
     with _alone(tenant, entity) as work, ThreadPoolExecutor(1) as pool:
         stamp = payload.stamp()
         # Hashing and sealing run beside the parsing; a file that turns out to be known stops it.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from pipelines.errors import MurmurError, UsageError
-from pipelines.landing import personal, vault
-from pipelines.landing.layout import sealed_personal, sealed_raw
-from tests.landing.support import customer, land, ndjson, parquet, row, tenant, zipped
+from pipelines.landing import personal, retention, vault
+from pipelines.landing.layout import replay_file, sealed_personal, sealed_quarantine, sealed_raw
+from pipelines.storage.durable import write_bytes
+from tests.landing.support import NOW, customer, land, ndjson, parquet, row, rows, tenant, zipped
 
 MARKED = {
     "email": "marked.person@example.com",
@@ -125,16 +127,73 @@ def test_a_sealed_file_cannot_be_cut_changed_renamed_or_opened_with_another_key(
     with pytest.raises(MurmurError, match="cannot be opened"):
         list(vault.unseal(where, renamed))
     path.write_bytes(sealed)
-    monkeypatch.setenv(vault.KEY_VARIABLE, base64.b64encode(b"k" * 32).decode())
-    with pytest.raises(MurmurError, match="cannot be opened"):
+    monkeypatch.setenv(vault.KEY_VARIABLE, encoded(b"k"))
+    with pytest.raises(UsageError, match="MURMUR_VAULT_KEY: is not the key that the vault of tenant demo was sealed"):
         list(vault.unseal(where, path))
+
+
+def encoded(byte: bytes) -> str:
+    return base64.b64encode(byte * 32).decode()
 
 
 def test_the_key_comes_from_the_environment_or_a_private_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = tenant(tmp_path)
-    made = vault.vault_key(where)
-    assert vault.vault_key(where) == made
+    (made,) = vault.vault_keys(where)
+    assert vault.vault_keys(where) == [made]
     assert (where.vault / "key").stat().st_mode & 0o777 == 0o600
     monkeypatch.setenv(vault.KEY_VARIABLE, "c2hvcnQ=")
     with pytest.raises(UsageError, match="is not base64 of 32 bytes"):
-        vault.vault_key(where)
+        vault.vault_keys(where)
+
+
+def test_without_its_key_or_with_another_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tenant(tmp_path)
+    monkeypatch.setenv(vault.KEY_VARIABLE, encoded(b"a"))
+    land(where, "customers", [customer(**MARKED)])
+    before = everything_under(tmp_path)
+    for value, said in (("", "MURMUR_VAULT_KEY: is not set"), (encoded(b"b"), "is not the key that the vault of")):
+        monkeypatch.setenv(vault.KEY_VARIABLE, value)
+        with pytest.raises(UsageError, match=said):
+            land(where, "customers", [customer(email="ann@example.com")])
+    assert everything_under(tmp_path) == before
+
+
+def test_a_vault_in_a_root_of_its_own_needs_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MURMUR_VAULT", str(tmp_path / "apart"))
+    where = tenant(tmp_path / "home")
+    with pytest.raises(UsageError, match="MURMUR_VAULT_KEY: is not set"):
+        land(where, "customers", [customer(**MARKED)])
+    monkeypatch.setenv(vault.KEY_VARIABLE, encoded(b"a"))
+    land(where, "customers", [customer(**MARKED)])
+    sealed = [path for path in everything_under(tmp_path) if path.suffix == ".enc"]
+    assert sealed and all(path.is_relative_to(tmp_path / "apart" / "demo") for path in sealed)
+    assert {path.stat().st_mode & 0o777 for path in sealed} == {0o600}
+
+
+def test_a_new_key_goes_before_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tenant(tmp_path)
+    monkeypatch.setenv(vault.KEY_VARIABLE, encoded(b"a"))
+    first = land(where, "customers", [customer(email="ann@example.com")]).batch_id
+    monkeypatch.setenv(vault.KEY_VARIABLE, f"{encoded(b'b')},{encoded(b'a')}")
+    second = land(where, "customers", [customer(external_id="c-2", email="ann@example.com")]).batch_id
+    assert all(b"".join(vault.unseal(where, sealed_raw(where, batch))) for batch in (first, second))
+    assert len({found["contact_hash"] for found in rows(where, "customers")}) == 1
+    monkeypatch.setenv(vault.KEY_VARIABLE, encoded(b"a"))
+    with pytest.raises(MurmurError, match="cannot be opened"):
+        list(vault.unseal(where, sealed_raw(where, second)))
+
+
+def test_received_bytes_are_kept_for_a_set_time_and_waiting_rows_until_they_are_resolved(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    good, bad = land(where, "customers", [customer(**MARKED)]), land(where, "customers", [customer(updated_at="never")])
+    just = NOW + timedelta(days=where.config.raw_retention_days)
+    assert retention.purge(where, just - timedelta(seconds=1)) == {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0}
+    done = retention.purge(where, just)
+    assert (done["raw"], done["quarantine"], done["waiting"]) == (2, 0, 1)
+    assert not sealed_raw(where, good.batch_id).exists()
+    assert sealed_personal(where, "customers", good.batch_id).exists()
+    assert sealed_quarantine(where, "customers", bad.batch_id).exists()
+    write_bytes(replay_file(where, "customers", bad.batch_id), b'{"moved":[1],"moved_to":null}')
+    assert retention.purge(where, just)["quarantine"] == 1
+    assert retention.purge(where, just) == {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0}
+    assert land(where, "customers", [customer(**MARKED)]).known

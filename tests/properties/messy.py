@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from tests.marked import PEOPLE, Person
 
@@ -20,16 +22,17 @@ def files() -> Iterator[File]:
     yield "customers", "customers.ndjson", _lines([*_customers(), *_broken_customers()])
     yield "customers", "customers.json", json.dumps([*_customers(5), {"external_id": PEOPLE[0].email}]).encode()
     yield "customers", "cut.json", json.dumps(_customers(8)).encode()[:-90]
-    # yield "customers", "customers.ndjson.gz", gzip.compress(_lines(_customers(9)), mtime=0)
+    yield "customers", "customers.ndjson.gz", gzip.compress(_lines(_customers(9)), mtime=0)
+    yield "customers", "customers.ndjson.zst", pa.Codec("zstd").compress(_lines(_customers(15)), asbytes=True)
     yield "customers", f"{PEOPLE[1].email}.csv", _csv(_customers(10))
     yield "customers", f"for {PEOPLE[2].phone}.ndjson", _lines(_customers(11))
     yield "customers", "07700900703.ndjson", _lines(_customers(12))
-    # yield "customers", "no_header.csv", _frame(_customers(13)).write_csv(include_header=False).encode()
+    yield "customers", "no_header.csv", _frame(_customers(13)).write_csv(include_header=False).encode()
     yield "customers", "customers.parquet", _parquet(_customers(14))
     yield "customers", "utf16.ndjson", _lines(_customers()).decode().encode("utf-16")
     yield "customers", "damaged.parquet", b"PAR1" + _lines(_customers())
     yield "customers", "cr.csv", _csv(_customers()).replace(b"\n", b"\r")
-    # yield "customers", "broken.ndjson.gz", gzip.compress(_lines(_customers()))[:-9]
+    yield "customers", "broken.ndjson.gz", gzip.compress(_lines(_customers()))[:-9]
     yield "opt_outs", "opt_outs.ndjson", _lines([_opt_out(each, number) for number, each in enumerate(PEOPLE)])
     yield "customer_events", "events.ndjson", _lines([*_events(), *_broken_events()])
     yield "customer_events", "events.csv", _csv(_events("csv"))

@@ -1,0 +1,45 @@
+"""Received bytes and refused rows leave the vault when their time is over; what was split off for good stays."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pipelines.config import Tenant
+from pipelines.landing import layout, quarantine, store
+from schemas.entities import ENTITIES
+
+
+def purge(tenant: Tenant, now: datetime) -> dict[str, int]:
+    """Remove what is older than ``raw_retention_days``; done again, it finds nothing.
+
+    Refused rows that still wait for their fix stay, however old, since nothing else knows them.
+
+    Returns:
+        raw: files of received bytes removed; quarantine: files of refused rows removed; bytes: freed by both;
+        waiting: files of refused rows that are old enough and stay.
+    """
+    limit = now - timedelta(days=tenant.config.raw_retention_days)
+    done = {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0}
+    kept, old = set(), set()
+    for entity in ENTITIES:
+        waiting = set(quarantine.waiting(tenant, entity)["batch_id"])
+        for receipt in store.committed(tenant, entity):
+            if receipt.received_at > limit:
+                kept.add(receipt.batch_id)
+                continue
+            old.add(receipt.batch_id)
+            sealed = layout.sealed_quarantine(tenant, entity, receipt.batch_id)
+            if receipt.batch_id in waiting:
+                done["waiting"] += sealed.exists()
+            elif sealed.exists():
+                done["quarantine"] += 1
+                done["bytes"] += sealed.stat().st_size
+                sealed.unlink()
+    # One file may have been sent as two entities; its bytes are kept once.
+    for batch_id in sorted(old - kept):
+        raw = layout.sealed_raw(tenant, batch_id)
+        if raw.exists():
+            done["raw"] += 1
+            done["bytes"] += raw.stat().st_size
+            raw.unlink()
+    return done
