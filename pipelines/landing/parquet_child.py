@@ -91,24 +91,24 @@ def _texts(array: Any) -> Any:
 def _instants(array: Any) -> Any:
     """RFC 3339 with six decimals, the rest cut; what no year of four digits holds stays a count that nobody reads."""
     import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow.compute
 
-    do = pc.call_function
+    # Its functions are made at import, where no checker of types sees them.
+    pc: Any = pyarrow.compute
     unit, zone = array.type.unit, array.type.tz
     counted = array.cast(pa.int64())
     if unit == "ns":
-        cut = do("divide", [counted, 1_000])
-        above = do("greater", [do("multiply", [cut, 1_000]), counted])
-        micros = do("subtract", [cut, above.cast(pa.int64())])
+        cut = pc.divide(counted, 1_000)
+        micros = pc.if_else(pc.greater(pc.multiply(cut, 1_000), counted), pc.subtract(cut, 1), cut)
     else:
         scale = {"s": 1_000_000, "ms": 1_000, "us": 1}[unit]
         first, last = _FIRST_SECOND * 1_000_000 // scale, (_LAST_SECOND * 1_000_000 + 999_999) // scale
-        inside = do("and", [do("greater_equal", [counted, first]), do("less_equal", [counted, last])])
-        micros = do("multiply", [do("if_else", [inside, counted, pa.scalar(None, pa.int64())]), scale])
+        inside = pc.and_(pc.greater_equal(counted, first), pc.less_equal(counted, last))
+        micros = pc.multiply(pc.if_else(inside, counted, None), scale)
     form = pc.StrftimeOptions("%Y-%m-%dT%H:%M:%S" + ("Z" if zone else ""))
-    written = do("strftime", [micros.cast(pa.timestamp("us", zone and "UTC"))], form)
-    outside = do("binary_join_element_wise", [counted.cast(pa.string()), unit, " "])
-    return do("coalesce", [written, outside]).cast(pa.large_string())
+    written = pc.call_function("strftime", [micros.cast(pa.timestamp("us", zone and "UTC"))], form)
+    outside = pc.binary_join_element_wise(counted.cast(pa.string()), unit, " ")
+    return pc.coalesce(written, outside).cast(pa.large_string())
 
 
 def _micros(kind: Any) -> Any:
