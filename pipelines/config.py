@@ -51,6 +51,14 @@ class ExportTargets(Strict):
     promised_by: str = Field(default="04:00", pattern=r"^\d\d:\d\d$", description="local time of the next day")
 
 
+class InboxSource(Strict):
+    """A place where files for a tenant are dropped, ``<entity>/<file>`` below it."""
+
+    url: str = Field(description="file://, s3:// or gs:// root")
+    role_arn: str | None = None
+    external_id_env: str | None = Field(default=None, description="environment variable that holds the external id")
+
+
 class TenantConfig(Strict):
     """``tenant.yaml``."""
 
@@ -63,6 +71,7 @@ class TenantConfig(Strict):
         description="where phone numbers without a country code belong; of the zone",
     )
     exports: ExportTargets = ExportTargets()
+    inbox: tuple[InboxSource, ...] = Field(default=(), description="URLs; inbox/<tenant> under home by default")
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
     raw_retention_days: int = Field(default=90, ge=1, description="how long received bytes stay in the vault")
     public_host: str = "murmuration.example"
@@ -70,7 +79,16 @@ class TenantConfig(Strict):
         default=date(2000, 1, 1), ge=FIRST_DAY, description="events, orders and stock of earlier days are refused"
     )
     last_day: date = Field(default=LAST_DAY, le=LAST_DAY, description="and those of later days")
+    max_quarantined_percent: int = Field(
+        default=5, ge=0, le=100, description="a check warns when more of the newest days' rows are refused"
+    )
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by cohort or signal id")
+
+    @field_validator("inbox", mode="before")
+    @classmethod
+    def _urls(cls, value: Any) -> Any:
+        listed = [value] if isinstance(value, str | dict) else value
+        return [{"url": each} if isinstance(each, str) else each for each in listed or []]
 
     @field_validator("timezone")
     @classmethod

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
 from pipelines.cli.output import emit, json_option, note, table, tenant_option
-from pipelines.config import Workspace
+from pipelines.config import Tenant, Workspace
+from pipelines.errors import UsageError
 from pipelines.landing import quarantine as quarantined
+from pipelines.landing.drops import SETTLES_AFTER, Drop, files_of
+from pipelines.landing.inbox import glance, land_drops
 from pipelines.landing.ingest import ingest_file
 from pipelines.landing.layout import entity_named
 from pipelines.landing.source import payload_of_file
@@ -22,24 +29,111 @@ COUNTS = ("received", "accepted", "duplicate", "superseded", "quarantined")
 
 @click.command()
 @tenant_option
-@click.option("--entity", required=True, metavar="ENTITY", help="What the records are, such as customer_events.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--entity", metavar="ENTITY", help="What the records of FILE... are, such as customer_events.")
+@click.option(
+    "--dir", "folder", metavar="FOLDER", type=click.Path(path_type=Path), help="Land what a folder's names say."
+)
+@click.option("--inbox", is_flag=True, help="Land what was dropped into the tenant's inboxes.")
+@click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
 @json_option
 @click.pass_obj
-def ingest(workspace: Workspace, tenant_id: str, entity: str, files: Sequence[Path], as_json: bool) -> None:
-    """Land files of one entity: .ndjson, .json, .csv or .parquet, each also .gz."""
+def ingest(
+    workspace: Workspace,
+    tenant_id: str,
+    entity: str | None,
+    folder: Path | None,
+    inbox: bool,
+    files: Sequence[Path],
+    as_json: bool,
+) -> int:
+    """Land files of one entity, of a folder or of the inboxes: .ndjson, .json, .csv, .parquet, each also .gz or .zst.
+
+    In a folder and in an inbox, ENTITY/FILE or ENTITY.ndjson says what a file's records are.
+    """
     tenant = workspace.tenant(tenant_id)
-    entity_named(entity)
-    for file in files:
+    if [bool(entity or files), folder is not None, inbox].count(True) != 1 or bool(entity) != bool(files):
+        raise UsageError("say what to land: --entity ENTITY FILE..., --dir FOLDER or --inbox")
+    if inbox:
+        return _inbox(tenant, as_json)
+    if folder is not None:
+        listed, left = files_of(folder)
+        _warn_left(left)
+    else:
+        listed = [(entity_named(entity or "").name, file) for file in files]
+    for _, file in listed:
         payload_of_file(file)
     receipts = []
-    for file in files:
-        receipt = ingest_file(tenant, entity, file, received_at=datetime.now(UTC))
-        receipts.append(receipt)
+    for name, file in _progress(listed, folder is not None):
+        receipts.append(ingest_file(tenant, name, file, received_at=datetime.now(UTC)))
+        _warn(receipts[-1])
+    _report(tenant_id, receipts, _result(receipts), as_json)
+    return 0
+
+
+def _inbox(tenant: Tenant, as_json: bool) -> int:
+    """Look at the inboxes; exit 1 when something in them could not be read."""
+    waiting, look = glance(tenant, _now())
+    if look.left.get("settling"):
+        # A person who has just copied a file wants to see it land.
+        time.sleep(SETTLES_AFTER.total_seconds())
+        waiting, _ = glance(tenant, _now())
+    with _bar() as bar:
+        task = bar.add_task("landing", total=len(waiting))
+        look = land_drops(tenant, _now, lambda drop: bar.update(task, advance=1, description=drop.name))
+    for receipt in look.receipts:
         _warn(receipt)
+    _warn_left(look.left)
+    for what, why in [*look.unreachable, *((f"{drop.root}/{drop.found.key}", why) for drop, why in look.failed)]:
+        note(f"{what}: not read: {why}")
+    result = {
+        **_result(look.receipts),
+        "objects": look.counts(),
+        "failed": [{"root": d.root, "key": d.found.key, "reason": why} for d, why in look.failed],
+        "unreachable": [{"root": root, "reason": why} for root, why in look.unreachable],
+        "left": {standing: [drop.found.key for drop in listed] for standing, listed in look.left.items()},
+    }
+    _report(tenant.id, look.receipts, result, as_json)
+    return 1 if look.failed or look.unreachable else 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    return Progress(console=console, disable=not console.is_terminal, transient=True)
+
+
+def _progress(listed: Sequence[tuple[str, Path]], shown: bool) -> Iterator[tuple[str, Path]]:
+    with _bar() if shown else nullcontext() as bar:
+        task = bar.add_task("landing", total=len(listed)) if bar else None
+        for name, file in listed:
+            yield name, file
+            if bar and task is not None:
+                bar.update(task, advance=1, description=file.name)
+
+
+def _report(tenant_id: str, receipts: Sequence[Receipt], result: dict[str, Any], as_json: bool) -> None:
     if any(receipt.quarantined for receipt in receipts):
         note(f"refused rows and why: murmur quarantine list --tenant {tenant_id}")
-    emit(_result(receipts), as_json, lambda: _show(receipts))
+    emit(result, as_json, lambda: _show(receipts))
+
+
+_LEFT = {
+    "settling": "written to a moment ago",
+    "unfinished": "named like a file that is still being written",
+    "empty": "empty",
+    "link": "a symbolic link",
+    "unknown_entity": "in no folder that is named like an entity",
+    "unknown_format": "of no known format",
+}
+
+
+def _warn_left(left: Mapping[str, Sequence[Drop]]) -> None:
+    for standing, listed in sorted(left.items()):
+        others = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+        note(f"left: {listed[0].found.key}{others}: {_LEFT[standing]}")
 
 
 def _warn(receipt: Receipt) -> None:

@@ -97,7 +97,7 @@ def _plain(data: bytearray, width: int) -> pl.DataFrame | None:
         return pl.DataFrame(schema={f"c{i}": pl.String for i in range(width)})
     try:
         with readable(data) as path, duckdb.connect() as connection:
-            return connection.sql(
+            frame: pl.DataFrame = connection.sql(
                 f"select * from read_csv('{path}', auto_detect=false, header=false, delim=',', quote='\"', "  # noqa: S608
                 f"escape='\"', new_line='{line_end}', columns={{{listed}}}, nullstr='', "
                 f"allow_quoted_nulls=false, strict_mode=true, max_line_size={2 * MAX_LINE_BYTES})"
@@ -105,6 +105,7 @@ def _plain(data: bytearray, width: int) -> pl.DataFrame | None:
     except duckdb.Error:
         # The message would quote the row.
         return None
+    return frame
 
 
 def _numbers(piece: Piece, height: int) -> pl.Series | None:

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pipelines.config import Tenant
 from pipelines.errors import MurmurError, unforeseen
 from pipelines.landing import contacts, free_text, layout, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
+from pipelines.landing.outcomes import outcomes
 from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
 from pipelines.landing.spool import Spool, detached
 from pipelines.landing.store import Receipt
@@ -36,7 +37,7 @@ def ingest_file(tenant: Tenant, entity: str, path: Path, *, source: str = "file"
     Args:
         tenant: whose file it is.
         entity: what its records are.
-        path: ``.ndjson``, ``.json``, ``.csv`` or ``.parquet``, each also ``.gz``.
+        path: ``.ndjson``, ``.json``, ``.csv`` or ``.parquet``, each also ``.gz`` or ``.zst``.
         source: ``file`` or ``drop``.
         received_at: when it was received, for the ledger.
 
@@ -47,20 +48,41 @@ def ingest_file(tenant: Tenant, entity: str, path: Path, *, source: str = "file"
         UsageError: unknown entity or format, missing file, folder; nothing was done.
         MurmurError: the file changed while it was read; nothing landed.
     """
-    known = layout.entity_named(entity)
-    payload = payload_of_file(path)
-    with _discreet(tenant, payload):
-        return _land(tenant, known, payload, source, received_at)
+    layout.entity_named(entity)
+    return ingest_payload(tenant, entity, payload_of_file(path), source=source, received_at=received_at)
 
 
 def ingest_bytes(
-    tenant: Tenant, entity: str, data: bytes, name: str, *, source: str = "http", received_at: datetime
+    tenant: Tenant,
+    entity: str,
+    data: bytes,
+    name: str,
+    *,
+    source: str = "http",
+    received_at: datetime,
+    outcomes: bool = False,
 ) -> Receipt:
-    """Land one request body; ``name`` says its format, such as ``body.ndjson.gz``. Else as ``ingest_file``."""
-    known = layout.entity_named(entity)
+    """Land one request body; ``name`` says its format, such as ``body.ndjson.gz``. Else as ``ingest_payload``."""
     payload = payload_of_bytes(data, name)
+    return ingest_payload(tenant, entity, payload, source=source, received_at=received_at, outcomes=outcomes)
+
+
+def ingest_payload(
+    tenant: Tenant, entity: str, payload: Payload, *, source: str, received_at: datetime, outcomes: bool = False
+) -> Receipt:
+    """Land bytes that can be read again and again; as ``ingest_file``.
+
+    Args:
+        tenant: whose they are.
+        entity: what the records are.
+        payload: the bytes.
+        source: ``file``, ``drop`` or ``http``.
+        received_at: when they were received, for the ledger.
+        outcomes: also tell what became of each row, in the receipt's ``outcomes``.
+    """
+    known = layout.entity_named(entity)
     with _discreet(tenant, payload):
-        return _land(tenant, known, payload, source, received_at)
+        return _land(tenant, known, payload, _Told(source, received_at, outcomes))
 
 
 @contextmanager
@@ -81,12 +103,20 @@ def _shown(tenant: Tenant, payload: Payload) -> str:
     return free_text.shown_name(payload.name, contacts.country_of(tenant))
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What the caller says about a batch and wants to know of it."""
+
+    source: str
+    received_at: datetime
+    outcomes: bool
+
+
 class _KnownError(Exception):
     """The batch has landed before; ``args[0]`` is its receipt."""
 
 
-def _land(tenant: Tenant, entity: Entity, payload: Payload, source: str, received_at: datetime) -> Receipt:
-    vault.vault_keys(tenant)
+def _land(tenant: Tenant, entity: Entity, payload: Payload, told: _Told) -> Receipt:
     with _alone(tenant, entity) as work, ThreadPoolExecutor(1) as pool:
         stamp = payload.stamp()
         # Hashing and sealing run beside the parsing; a file that turns out to be known stops it.
@@ -101,12 +131,16 @@ def _land(tenant: Tenant, entity: Entity, payload: Payload, source: str, receive
             batch = read_batch(tenant, entity, payload, Spool(work, layout.split_schema(entity)), go_on)
             batch_id = naming.result()
         except _KnownError as known:
-            return _again(known.args[0])
+            before = _again(known.args[0])
+            if not told.outcomes:
+                return before
+            again = read_batch(tenant, entity, payload, Spool(work / "again", layout.split_schema(entity)))
+            return replace(before, outcomes=outcomes(again, None))
         sealing.result()
         if payload.stamp() != stamp:
             raise MurmurError(f"{_shown(tenant, payload)}: changed while it was read; nothing landed, send it again")
         return publish(
-            tenant, entity, batch, _draft(entity, batch_id, payload, _shown(tenant, payload), source, received_at)
+            tenant, entity, batch, _draft(entity, batch_id, payload, _shown(tenant, payload), told), told.outcomes
         )
 
 
@@ -118,8 +152,8 @@ def _name(tenant: Tenant, entity: Entity, payload: Payload) -> str:
     return batch_id
 
 
-def _draft(entity: Entity, batch_id: str, payload: Payload, name: str, source: str, received_at: datetime) -> Receipt:
-    return Receipt(entity.name, batch_id, name, received_at, source, payload.size, 0, 0, 0, 0, 0)
+def _draft(entity: Entity, batch_id: str, payload: Payload, name: str, told: _Told) -> Receipt:
+    return Receipt(entity.name, batch_id, name, told.received_at, told.source, payload.size, 0, 0, 0, 0, 0)
 
 
 def _again(before: Receipt) -> Receipt:
@@ -145,7 +179,7 @@ def _alone(tenant: Tenant, entity: Entity) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt) -> Receipt:
+def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt, each: bool = False) -> Receipt:
     """Write everything of a batch, the receipt last. The caller holds the entity's lock."""
     batch_id = draft.batch_id
     found = _repeats(tenant, entity, batch)
@@ -160,7 +194,7 @@ def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt) -> Rec
         batch.spool.write(temporary, found.duplicates, found.repeats)
     receipt = _receipt(draft, batch, found, split)
     create_bytes(layout.receipt_file(tenant, entity.name, batch_id), receipt.to_json())
-    return receipt
+    return replace(receipt, outcomes=outcomes(batch, found)) if each else receipt
 
 
 def _repeats(tenant: Tenant, entity: Entity, batch: Batch) -> repeats.Repeats:

@@ -6,7 +6,7 @@ Ids are looked for by their 64-bit key alone; rows are only compared in full for
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -28,11 +28,13 @@ class Repeats:
         duplicates: line numbers of rows that say exactly what an earlier row says; Int64.
         repeats: line numbers of rows whose id stands earlier; Int64.
         superseded: rows that are kept although a newer version of the id is known.
+        superseded_lines: their line numbers; Int64.
     """
 
     duplicates: pl.Series
     repeats: pl.Series
     superseded: int
+    superseded_lines: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.Int64))
 
 
 def find(keys: pl.Series, earlier: pl.LazyFrame | None, own: Fetch, entity: Entity) -> Repeats:
@@ -79,14 +81,10 @@ def _classify(rows: pl.DataFrame) -> Repeats:
     kept = placed.filter(~duplicate)
     rank = pl.col("op").replace_strict(OP_RANK, return_dtype=pl.Int64)
     newest_last = kept.with_columns(rank=rank).sort("external_id", "order_at", "rank", "hash")
-    overtaken = newest_last.select(
-        (pl.col("own") & (pl.col("external_id") == pl.col("external_id").shift(-1)))
-        .fill_null(False)
-        .cast(pl.Int64)
-        .sum()
-    ).item()
+    overtaken = newest_last.filter(pl.col("own") & (pl.col("external_id") == pl.col("external_id").shift(-1)))
     return Repeats(
         placed.filter(duplicate)["line_no"],
         kept.filter(pl.col("own") & (pl.col("place") > 0))["line_no"],
-        int(overtaken),
+        overtaken.height,
+        overtaken["line_no"],
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -18,6 +18,9 @@ from pipelines.landing.layout import folder, quarantine_file, receipt_file, spli
 from pipelines.storage.hashing import identifier
 from schemas.entities import ENTITIES
 from schemas.tables import BATCHES, QUARANTINE
+
+if TYPE_CHECKING:
+    from pipelines.landing.outcomes import Outcome
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Receipt:
             values were dropped.
         masked: free text columns, and how many of their cells held a contact detail that went to the vault.
         known: this file had been received before, so that nothing was done; never stored.
+        outcomes: what became of each row, where the caller asked for it; never stored.
     """
 
     entity: str
@@ -50,6 +54,7 @@ class Receipt:
     unknown_fields: dict[str, int] = field(default_factory=dict)
     masked: dict[str, int] = field(default_factory=dict)
     known: bool = False
+    outcomes: tuple[Outcome, ...] | None = None
 
     def row(self) -> dict[str, Any]:
         """The columns of ``batches``."""

@@ -63,6 +63,19 @@ def test_keys_are_listed_by_prefix_in_order(store: ObjectStore) -> None:
     assert len(store.list()) == 5
 
 
+def test_a_look_shows_size_and_a_version_that_every_write_changes(store: ObjectStore) -> None:
+    store.put("in/a", b"1")
+    store.put("in/b", b"22")
+    (a, b) = store.look("in/")
+    assert [(found.key, found.size) for found in (a, b)] == [("in/a", 1), ("in/b", 2)]
+    assert list(store.look("in/")) == [a, b]
+    store.put("in/a", b"3")
+    (changed, same) = store.look("in/")
+    assert same == b
+    assert changed.version != a.version
+    assert a.modified.utcoffset() is not None
+
+
 def test_what_is_not_there(store: ObjectStore) -> None:
     store.put("a/b", b"")
     assert store.exists("a/b")

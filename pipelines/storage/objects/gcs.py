@@ -13,7 +13,7 @@ from google.cloud import storage
 
 from pipelines.errors import ConflictError
 from pipelines.storage.durable import READ_SIZE
-from pipelines.storage.objects.interface import ObjectNotFoundError, below, relative
+from pipelines.storage.objects.interface import Found, ObjectNotFoundError, below, relative
 
 
 class GcsStore:
@@ -85,8 +85,17 @@ class GcsStore:
 
     def list(self, prefix: str = "") -> Sequence[str]:
         """See ``ObjectStore.list``."""
+        return [found.key for found in self.look(prefix)]
+
+    def look(self, prefix: str = "") -> Sequence[Found]:
+        """See ``ObjectStore.look``."""
         root = f"{self.prefix}/{prefix}" if self.prefix else prefix
-        return relative(self.prefix, [blob.name for blob in self._bucket.list_blobs(prefix=root)])
+        blobs = sorted(self._bucket.list_blobs(prefix=root), key=lambda blob: str(blob.name))
+        keys = relative(self.prefix, [blob.name for blob in blobs])
+        return [
+            Found(key, int(blob.size), str(blob.generation), blob.updated)
+            for key, blob in zip(keys, blobs, strict=True)
+        ]
 
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""

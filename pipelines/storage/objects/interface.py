@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +14,25 @@ from pipelines.errors import MurmurError, UsageError
 
 class ObjectNotFoundError(MurmurError):
     """There is no object of that key."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as a listing shows it.
+
+    Attributes:
+        key: below the root.
+        size: bytes.
+        version: changes whenever the object is written: ETag, generation, or inode and time of a file.
+        modified: when it was written last.
+        is_link: a symbolic link in a folder.
+    """
+
+    key: str
+    size: int
+    version: str
+    modified: datetime
+    is_link: bool = False
 
 
 class ObjectStore(Protocol):
@@ -54,6 +75,10 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str = "") -> Sequence[str]:
         """Keys that start with the prefix, sorted; no folders."""
+        ...
+
+    def look(self, prefix: str = "") -> Sequence[Found]:
+        """The objects whose keys start with the prefix, sorted by key, with what the listing says of them."""
         ...
 
     def delete(self, key: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.storage.durable import READ_SIZE, create_bytes, replacing
-from pipelines.storage.objects.interface import ObjectNotFoundError, checked_key
+from pipelines.storage.objects.interface import Found, ObjectNotFoundError, checked_key
 
 
 class LocalStore:
@@ -64,6 +65,20 @@ class LocalStore:
         found = (path for path in folder.rglob("*") if not _unfinished(path) and path.is_file())
         keys = (path.relative_to(self.root).as_posix() for path in found)
         return sorted(key for key in keys if key.startswith(prefix))
+
+    def look(self, prefix: str = "") -> Sequence[Found]:
+        """See ``ObjectStore.look``."""
+        found = []
+        for key in self.list(prefix):
+            path = self._path(key)
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            version = f"{status.st_ino}-{status.st_mtime_ns}"
+            modified = datetime.fromtimestamp(status.st_mtime, UTC)
+            found.append(Found(key, status.st_size, version, modified, path.is_symlink()))
+        return found
 
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""

@@ -10,7 +10,7 @@ from typing import Any
 from s3fs.core import S3FileSystem
 
 from pipelines.storage.durable import READ_SIZE
-from pipelines.storage.objects.interface import ObjectNotFoundError, below, relative
+from pipelines.storage.objects.interface import Found, ObjectNotFoundError, below, relative
 
 #: S3 takes up to 5 GiB in one PUT; in one piece a replacement is atomic and its ETag is the MD5 of the bytes.
 SINGLE_PUT = 64 << 20
@@ -89,10 +89,17 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Sequence[str]:
         """See ``ObjectStore.list``."""
+        return [found.key for found in self.look(prefix)]
+
+    def look(self, prefix: str = "") -> Sequence[Found]:
+        """See ``ObjectStore.look``."""
         root = f"{self.prefix}/{prefix}" if self.prefix else prefix
         folder = f"{self.bucket}/{root.rpartition('/')[0]}".rstrip("/")
-        found = (str(path)[len(self.bucket) + 1 :] for path in self._files.find(folder))
-        return relative(self.prefix, [key for key in found if key.startswith(root)])
+        start = len(self.bucket) + 1
+        listed = {str(path)[start:]: about for path, about in self._files.find(folder, detail=True).items()}
+        kept = sorted(key for key in listed if key.startswith(root))
+        keys = relative(self.prefix, kept)
+        return [_found(key, listed[whole]) for key, whole in zip(keys, kept, strict=True)]
 
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""
@@ -104,6 +111,10 @@ class S3Store:
 
     def _missing(self, key: str) -> ObjectNotFoundError:
         return ObjectNotFoundError(f"there is no object {key} in {self.url}")
+
+
+def _found(key: str, about: dict[str, Any]) -> Found:
+    return Found(key, int(about["size"]), str(about.get("ETag", "")).strip('"'), about["LastModified"])
 
 
 def assumed_role(role_arn: str, external_id: str | None) -> dict[str, Any]:
