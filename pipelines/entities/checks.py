@@ -8,6 +8,7 @@ from datetime import date
 import polars as pl
 
 from pipelines.config import Tenant
+from pipelines.entities import accounts
 from pipelines.landing.contacts import PICTURE
 from pipelines.step import Check, CheckResult
 from pipelines.storage.hashing import subject_key
@@ -18,19 +19,6 @@ from schemas.registry import LAKE
 SAMPLE = 20_000
 EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}"
 PHONE = r"\+44[ ()-]*\d(?:[ ()-]*\d){8,}"
-
-
-def counts_add_up(tenant: Tenant, days: Sequence[date]) -> CheckResult:
-    """Every received row of every batch was accepted, a duplicate, superseded or quarantined."""
-    parts = pl.col("accepted") + pl.col("duplicate") + pl.col("superseded") + pl.col("quarantined")
-    frame = tenant.lake.scan("batches").select("received", parts.alias("explained")).collect()
-    wrong = frame.filter(pl.col("received") != pl.col("explained")).height
-    return CheckResult(
-        "counts_add_up",
-        wrong == 0,
-        "received = accepted + duplicate + superseded + quarantined, for every batch",
-        {"batches": frame.height, "wrong": wrong, "received": int(frame["received"].sum())},
-    )
 
 
 def one_row_per_id(table: str) -> Check:
@@ -89,7 +77,7 @@ def no_personal_data(table: str) -> Check:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("batches", "counts_add_up", "Received rows are accounted for, for every batch.", counts_add_up),
+    *accounts.CHECKS,
     *(one_row_per_id(name) for name, entity in ENTITIES.items() if entity.partitioned),
     *(no_personal_data(name) for name in ENTITIES),
 )

@@ -37,12 +37,9 @@ def partitions(
     for start in range(0, len(days), CHUNK):
         chunk = days[start : start + CHUNK]
         inside = None if extra is None else extra.filter(pl.col("date").is_in(chunk))
-        repeated = _repeated(tenant, entity, chunk, inside)
-        winners = latest(_versions(tenant, entity, repeated, inside), entity).with_columns(
-            local_date(pl.col(entity.day_instant), tenant.zone).alias("date")
-        )
+        repeated, newest = winners(tenant, entity, chunk, inside)
         for day in chunk:
-            won = winners.filter(pl.col("date") == day).select("date", *names)
+            won = newest.filter(pl.col("date") == day).select("date", *names)
             if day not in landed:
                 yield day, won
                 continue
@@ -54,6 +51,18 @@ def partitions(
                 .collect(engine="streaming")
             )
             yield day, pl.concat([alone, won])
+
+
+def winners(
+    tenant: Tenant, entity: Entity, days: Sequence[date], extra: pl.DataFrame | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Ids with several versions of which one falls on the days: their ``id_key``, and the newest row of each.
+
+    The rows have the entity's stored columns and ``date``, the day that each is published on; without deleted ids.
+    """
+    repeated = _repeated(tenant, entity, days, extra)
+    newest = latest(_versions(tenant, entity, repeated, extra), entity)
+    return repeated, newest.with_columns(local_date(pl.col(entity.day_instant), tenant.zone).alias("date"))
 
 
 def current(tenant: Tenant, name: str, candidate: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:

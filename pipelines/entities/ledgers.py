@@ -1,4 +1,4 @@
-"""The ledgers of what was received: a row per batch and a row per refused row, from the receipts of landing."""
+"""The ledgers of what was received, from the receipts of landing: batches, their days, and refused rows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,29 @@ from pipelines.landing import store
 from schemas.entities import ENTITIES
 from schemas.registry import LAKE
 
+COUNTS = ("received", "accepted", "duplicate", "superseded", "quarantined")
+
 
 def batches(tenant: Tenant) -> pl.DataFrame:
     """Every committed batch with its counts, in the columns of ``batches``."""
     rows = [receipt for name in ENTITIES for receipt in store.receipts(tenant, name)]
     return pl.DataFrame(rows, schema=LAKE["batches"].schema)
+
+
+def batch_partitions(tenant: Tenant) -> pl.DataFrame:
+    """The counts of every committed batch by tenant day, in the columns of ``batch_partitions``."""
+    rows = [
+        {
+            "entity": name,
+            "batch_id": receipt.batch_id,
+            "day": partition.date,
+            **{count: getattr(partition, count) for count in COUNTS},
+        }
+        for name in ENTITIES
+        for receipt in store.committed(tenant, name)
+        for partition in receipt.partitions
+    ]
+    return pl.DataFrame(rows, schema=LAKE["batch_partitions"].schema)
 
 
 def quarantine(tenant: Tenant) -> pl.DataFrame:

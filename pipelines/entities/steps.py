@@ -10,11 +10,12 @@ import polars as pl
 from pipelines.config import Tenant
 from pipelines.entities.business_date import with_business_date
 from pipelines.entities.checks import CHECKS
+from pipelines.entities.consents import opt_outs_in_customers
 from pipelines.entities.dated import entity_versions, partitions
 from pipelines.entities.fold import newest, states
 from pipelines.entities.history import valid_time
 from pipelines.entities.identity import links_in_events
-from pipelines.entities.ledgers import batches, quarantine
+from pipelines.entities.ledgers import batch_partitions, batches, quarantine
 from pipelines.entities.merges import customer_merges
 from pipelines.entities.references import unresolved
 from pipelines.entities.stock import stock_in_products
@@ -42,6 +43,8 @@ def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit
             versions = store.scan(tenant, name).select(columns).collect(engine="streaming")
             if name == "identity_links":
                 versions = pl.concat([versions, links_in_events(tenant).select(columns)])
+            if name == "opt_outs":
+                versions = pl.concat([versions, opt_outs_in_customers(tenant).select(columns)])
             folded = states(versions, entity)
             past = valid_time(folded, entity)
             writers[name].put(None, newest(folded).select(entity.contract.names))
@@ -83,15 +86,19 @@ def stock_levels(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     return publish(tenant, ("stock_levels",), fill)
 
 
+_LEDGERS = ("batches", "batch_partitions", "quarantine", "unresolved_references")
+
+
 def ledgers(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish what was received, refused and is still waited for; ``days`` is not used."""
 
     def fill(writers: Writers) -> None:
         writers["batches"].put(None, batches(tenant))
+        writers["batch_partitions"].put(None, batch_partitions(tenant))
         writers["quarantine"].put(None, quarantine(tenant))
         writers["unresolved_references"].put(None, unresolved(tenant))
 
-    return publish(tenant, ("batches", "quarantine", "unresolved_references"), fill)
+    return publish(tenant, _LEDGERS, fill)
 
 
 def _dimension_tables(names: Sequence[str]) -> tuple[str, ...]:
@@ -136,7 +143,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="ledgers",
         group="entities",
-        outputs=("batches", "quarantine", "unresolved_references"),
+        outputs=_LEDGERS,
         inputs=(*DIMENSIONS, "customer_events", "transactions", "stock_levels"),
         run=ledgers,
         partitioned=False,

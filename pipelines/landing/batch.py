@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import polars as pl
 
-from pipelines.calendar import local_date
+from pipelines.calendar import day_of, local_date
 from pipelines.config import Tenant
 from pipelines.landing import contacts, free_text, personal, records, referrals
 from pipelines.landing.layout import split_schema
 from pipelines.landing.refusals import FileRefusedError, Refused, plain_key, redacted
 from pipelines.landing.source import Payload
 from pipelines.landing.spool import Spool
-from pipelines.landing.typed import TRANSPORT, Typed, order_instant, typed
+from pipelines.landing.typed import TRANSPORT, Typed, day_instant, order_instant, typed
 from pipelines.landing.vault import derived_key
 from pipelines.storage.hashing import subject_key
 from schemas.entities.envelope import Entity
@@ -38,7 +40,7 @@ class Batch:
     Attributes:
         spool: typed rows.
         received: rows seen, good and bad.
-        refused: columns line_no, rule, reason, redacted_row of each refused row.
+        refused: columns line_no, rule, reason, redacted_row, date of each refused row.
         sealed_rows: the refused rows as received, as NDJSON of line_no and raw; for the vault only.
         sealed_people: personal records as Arrow files; for the vault only.
         unknown: names of undeclared fields, and in how many pieces they were seen.
@@ -48,12 +50,16 @@ class Batch:
 
     spool: Spool
     received: int = 0
-    refused: list[dict[str, object]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
     sealed_rows: list[bytes] = field(default_factory=list)
     sealed_people: list[bytes] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     masked: Counter[str] = field(default_factory=Counter)
     file_reason: str | None = None
+
+    def refused_days(self) -> Counter[date | None]:
+        """Refused rows by the tenant day that they name; None where they name none readably."""
+        return Counter(row["date"] for row in self.refused)
 
 
 def read_batch(
@@ -118,7 +124,9 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
     reasons = result.verdict.reasons()
     if reasons:
         raws = texts.lines.raw([numbers[i] for i in reasons])
-        _refuse(batch, [Refused(numbers[i], why, raws[numbers[i]]) for i, why in reasons.items()])
+        days = _days(result.frame[list(reasons)], tenant, entity)
+        lines = zip(reasons.items(), days, strict=True)
+        _refuse(batch, [Refused(numbers[i], why, raws[numbers[i]], day) for (i, why), day in lines])
     good = _good(result, numbers, texts, entity)
     batch.received += good.height
     batch.masked.update(free_text.counts(good))
@@ -129,6 +137,16 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
         people.write_ipc(buffer)
         batch.sealed_people.append(buffer.getvalue())
     batch.spool.add(_split(good, tenant, entity))
+
+
+def _days(frame: pl.DataFrame, tenant: Tenant, entity: Entity) -> list[date | None]:
+    """The tenant day of each typed row, where it says one that is kept."""
+    if not entity.partitioned:
+        return [None] * frame.height
+    first, last = (day_of(day, tenant.zone) for day in (tenant.config.first_day, tenant.config.last_day))
+    instant = day_instant(entity)
+    kept = pl.when(instant.is_between(first.start, last.end, closed="left")).then(instant)
+    return frame.select(local_date(kept, tenant.zone)).to_series().to_list()
 
 
 def _good(result: Typed, numbers: pl.Series, texts: records.Texts, entity: Entity) -> pl.DataFrame:
@@ -176,7 +194,8 @@ def _refuse(batch: Batch, refused: list[Refused]) -> None:
         return
     batch.received += len(refused)
     batch.refused.extend(
-        {"line_no": r.line_no, "rule": r.rule, "reason": r.reason, "redacted_row": redacted(r.raw)} for r in refused
+        {"line_no": r.line_no, "rule": r.rule, "reason": r.reason, "redacted_row": redacted(r.raw), "date": r.date}
+        for r in refused
     )
     lines = [json.dumps({"line_no": r.line_no, "raw": r.raw}, ensure_ascii=False) for r in refused]
     batch.sealed_rows.append(("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"))

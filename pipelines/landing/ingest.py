@@ -21,7 +21,7 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.errors import MurmurError, unforeseen
-from pipelines.landing import contacts, free_text, layout, repeats, store, vault
+from pipelines.landing import accounting, contacts, free_text, layout, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
 from pipelines.landing.outcomes import outcomes
 from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
@@ -209,7 +209,8 @@ def _repeats(tenant: Tenant, entity: Entity, batch: Batch) -> repeats.Repeats:
 
 def _receipt(draft: Receipt, batch: Batch, found: repeats.Repeats, split: Path) -> Receipt:
     stored = len(batch.spool.keys) - len(found.duplicates)
-    days = pl.scan_parquet(split).select(pl.col("date").drop_nulls().unique().sort()).collect().to_series().to_list()
+    landed = repeats.by_day(pl.scan_parquet(split))
+    days = sorted(day for day in landed if day is not None)
     return replace(
         draft,
         received=batch.received,
@@ -221,6 +222,7 @@ def _receipt(draft: Receipt, batch: Batch, found: repeats.Repeats, split: Path) 
         last_date=days[-1] if days else None,
         file_reason=batch.file_reason,
         dates=tuple(days),
+        partitions=accounting.partitions(landed, found.duplicate_days, found.superseded_days, batch.refused_days()),
         unknown_fields=dict(sorted(batch.unknown.items())),
         masked=dict(sorted(batch.masked.items())),
     )

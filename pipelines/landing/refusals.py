@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -31,11 +32,13 @@ class Refused:
         line_no: 1-based line or record; 0 for a whole file.
         reason: typed reason ``rule`` or ``rule:column``.
         raw: the row as received, for the vault only.
+        date: the tenant day that the row names; None where it has none or names none readably.
     """
 
     line_no: int
     reason: str
     raw: str
+    date: date | None = None
 
     @property
     def rule(self) -> str:

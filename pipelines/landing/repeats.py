@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 
 import polars as pl
 
@@ -18,6 +19,8 @@ _VERSION = ("external_id", "op", "order_at", "hash")
 ROWS_AT_ONCE = 1_000_000
 _KEY_RANGE = 1 << 60
 Fetch = Callable[[pl.DataFrame], pl.DataFrame]
+#: Rows by tenant day; null for entities without days.
+Days = dict[date | None, int]
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,21 @@ class Repeats:
     Attributes:
         duplicates: line numbers of rows that say exactly what an earlier row says; Int64.
         repeats: line numbers of rows whose id stands earlier; Int64.
-        superseded: rows that are kept although a newer version of the id is known.
+        duplicate_days: how many of the duplicates fall on each tenant day.
+        superseded_days: by tenant day, rows that are kept although a newer version of the id is known.
         superseded_lines: their line numbers; Int64.
     """
 
     duplicates: pl.Series
     repeats: pl.Series
-    superseded: int
+    duplicate_days: Days = field(default_factory=dict)
+    superseded_days: Days = field(default_factory=dict)
     superseded_lines: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.Int64))
+
+    @property
+    def superseded(self) -> int:
+        """Rows that are kept although a newer version of the id is known."""
+        return sum(self.superseded_days.values())
 
 
 def find(keys: pl.Series, earlier: pl.LazyFrame | None, own: Fetch, entity: Entity) -> Repeats:
@@ -54,7 +64,7 @@ def find(keys: pl.Series, earlier: pl.LazyFrame | None, own: Fetch, entity: Enti
     hits = twice.unique()
     none = pl.Series([], dtype=pl.Int64)
     if not hits.height:
-        return Repeats(none, none, 0)
+        return Repeats(none, none)
     rows = [own(hits).with_columns(own=pl.lit(True))]
     if earlier is not None:
         found = versions(earlier.join(hits.lazy(), on="id_key", how="semi"), entity).collect(engine="streaming")
@@ -69,8 +79,8 @@ def _twice(keys: pl.Series) -> pl.Series:
 
 
 def versions(frame: pl.LazyFrame, entity: Entity) -> pl.LazyFrame:
-    """line_no, external_id, op, order_at and the hash of each version."""
-    return frame.select("line_no", "external_id", "op", "order_at", version_hash(entity.stored).alias("hash"))
+    """line_no, date, external_id, op, order_at and the hash of each version."""
+    return frame.select("line_no", "date", "external_id", "op", "order_at", version_hash(entity.stored).alias("hash"))
 
 
 def _classify(rows: pl.DataFrame) -> Repeats:
@@ -82,9 +92,17 @@ def _classify(rows: pl.DataFrame) -> Repeats:
     rank = pl.col("op").replace_strict(OP_RANK, return_dtype=pl.Int64)
     newest_last = kept.with_columns(rank=rank).sort("external_id", "order_at", "rank", "hash")
     overtaken = newest_last.filter(pl.col("own") & (pl.col("external_id") == pl.col("external_id").shift(-1)))
+    dropped = placed.filter(duplicate)
     return Repeats(
-        placed.filter(duplicate)["line_no"],
+        dropped["line_no"],
         kept.filter(pl.col("own") & (pl.col("place") > 0))["line_no"],
-        overtaken.height,
+        by_day(dropped),
+        by_day(overtaken),
         overtaken["line_no"],
     )
+
+
+def by_day(frame: pl.DataFrame | pl.LazyFrame) -> Days:
+    """Rows of each value of ``date``."""
+    counted = frame.lazy().group_by("date").agg(pl.len().cast(pl.Int64).alias("rows"))
+    return dict(counted.collect(engine="streaming").iter_rows())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines.config import Tenant
+from pipelines.landing.accounting import Partition, from_rows, to_rows
 from pipelines.landing.layout import folder, quarantine_file, receipt_file, split_file, split_schema
 from pipelines.storage.hashing import identifier
 from schemas.entities import ENTITIES
@@ -32,6 +33,7 @@ class Receipt:
         unknown_fields: names of received fields that no contract declares, and in how many pieces they were seen; their
             values were dropped.
         masked: free text columns, and how many of their cells held a contact detail that went to the vault.
+        partitions: the counts, divided by tenant day.
         known: this file had been received before, so that nothing was done; never stored.
         outcomes: what became of each row, where the caller asked for it; never stored.
     """
@@ -53,6 +55,7 @@ class Receipt:
     dates: tuple[date, ...] = ()
     unknown_fields: dict[str, int] = field(default_factory=dict)
     masked: dict[str, int] = field(default_factory=dict)
+    partitions: tuple[Partition, ...] = ()
     known: bool = False
     outcomes: tuple[Outcome, ...] | None = None
 
@@ -61,9 +64,9 @@ class Receipt:
         return {name: getattr(self, name) for name in BATCHES.names}
 
     def to_json(self) -> builtins.bytes:
-        """The stored form: the columns of ``batches``, then ``dates``, ``unknown_fields`` and ``masked``."""
+        """The stored form: the columns of ``batches``, then ``dates``, what was seen and ``partitions``."""
         seen = {"dates": self.dates, "unknown_fields": self.unknown_fields, "masked": self.masked}
-        record = {**self.row(), **seen}
+        record = {**self.row(), **seen, "partitions": to_rows(self.partitions)}
         return json.dumps(record, default=_text, ensure_ascii=False, indent=1).encode()
 
 
@@ -88,6 +91,7 @@ def _load_receipt(path: Path, _written: int) -> Receipt:
         record[name] = date.fromisoformat(record[name]) if record[name] else None
     record["received_at"] = datetime.fromisoformat(record["received_at"])
     record["dates"] = tuple(date.fromisoformat(day) for day in record["dates"])
+    record["partitions"] = from_rows(record.get("partitions", []))
     return Receipt(**record)
 
 
@@ -155,5 +159,6 @@ def _overlapping(tenant: Tenant, entity: str, days: Sequence[date] | None) -> li
 def quarantine(tenant: Tenant, entity: str) -> pl.DataFrame:
     """Every refused row of an entity, columns of ``quarantine``, sorted by its primary key."""
     files = [quarantine_file(tenant, entity, r.batch_id) for r in committed(tenant, entity) if r.quarantined]
-    frames = [pl.read_parquet(path, schema=QUARANTINE.schema) for path in files]
+    # Refused rows of an earlier version lack the columns that came later.
+    frames = [pl.read_parquet(path, schema=QUARANTINE.schema, missing_columns="insert") for path in files]
     return pl.concat(frames).sort(QUARANTINE.primary_key) if frames else QUARANTINE.empty()

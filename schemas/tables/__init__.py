@@ -18,12 +18,13 @@ from schemas.tables.facts import (
     VISITOR_ORDERS,
 )
 from schemas.tables.identity import CUSTOMER_MERGES
-from schemas.tables.ledgers import BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
+from schemas.tables.ledgers import BATCH_PARTITIONS, BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
 from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
 from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_SNAPSHOTS
 
 __all__ = [
     "BATCHES",
+    "BATCH_PARTITIONS",
     "CART_ACTIVITY",
     "COHORT_MEMBERSHIP",
     "COHORT_SIZES",
@@ -70,6 +71,7 @@ TABLES: dict[str, Contract] = {
         EVENT_LOG,
         EXPORT_SLO,
         BATCHES,
+        BATCH_PARTITIONS,
         QUARANTINE,
     )
 }

@@ -59,6 +59,24 @@ QUARANTINE = Contract(
         Column("rule", "string", required=True),
         Column("reason", "string", required=True, description="Typed reason, such as missing_required:external_id."),
         Column("redacted_row", "json", description="Keys with the shape of their values; never a value."),
+        Column("date", "date", description="Tenant day of the row, where it has one and says it readably."),
+    ),
+)
+
+BATCH_PARTITIONS = Contract(
+    name="batch_partitions",
+    description="Ledger: what became of the rows of one batch on one tenant day; adds up to batches.",
+    partitioned=False,
+    primary_key=("entity", "batch_id", "day"),
+    columns=(
+        Column("entity", "string", required=True),
+        Column("batch_id", "string", required=True),
+        Column("day", "date", description="Tenant day; null where the entity has none or a refused row says none."),
+        Column("received", "int64", required=True, minimum=0),
+        Column("accepted", "int64", required=True, minimum=0),
+        Column("duplicate", "int64", required=True, minimum=0),
+        Column("superseded", "int64", required=True, minimum=0),
+        Column("quarantined", "int64", required=True, minimum=0),
     ),
 )
 

@@ -198,7 +198,8 @@ def test_ledgers_list_batches_and_refused_rows(tenant: Tenant) -> None:
 def test_without_input_every_table_is_there_and_empty(tenant: Tenant) -> None:
     run(tenant)
     tables = [table for step in STEPS for table in step.outputs]
-    assert len(tables) == 2 * len(DIMENSIONS) + 7
+    assert len(tables) == 2 * len(DIMENSIONS) + 8
+    assert "batch_partitions" in tables
     assert all(tenant.lake.exists(table) and tenant.lake.read(table).is_empty() for table in tables)
     assert all(check.run(tenant, DAYS).passed for check in CHECKS)
 

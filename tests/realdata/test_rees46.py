@@ -27,7 +27,7 @@ SOURCE = "rees46/events.parquet"
 DAY = date(2019, 10, 1)
 DATA_END = datetime(2019, 10, 1, 2, 50, tzinfo=UTC)
 #: Tables that tell what was received and said, which depends on arrival by its nature.
-LEDGERS = ("batches", "quarantine", "unresolved_references", "event_log", "export_slo")
+LEDGERS = ("batches", "batch_partitions", "quarantine", "unresolved_references", "event_log", "export_slo")
 WINDOWS = (5, 10, 20, 30, 60)
 ROWS = "CREATE VIEW rows AS SELECT DISTINCT * EXCLUDE (file_row_number) FROM source"
 #: An epoch of a cart goes from one purchase to the next; a purchase in the second of a cart event comes after it.
