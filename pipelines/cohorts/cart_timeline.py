@@ -144,7 +144,7 @@ def _in_one(rows: pl.DataFrame, first: str, second: str, last: str) -> list[pl.E
     """One Int64 in the order of three columns, which sorts much faster; the columns themselves where it would overflow.
 
     Args:
-        rows: not empty.
+        rows: any number.
         first: column of numbers from 0.
         second: any Int64 column.
         last: 0 or 1.
@@ -152,6 +152,8 @@ def _in_one(rows: pl.DataFrame, first: str, second: str, last: str) -> list[pl.E
     low, high, greatest = rows.select(
         pl.col(second).min().alias("low"), pl.col(second).max().alias("high"), pl.col(first).max().alias("greatest")
     ).row(0)
+    if greatest is None:
+        return [pl.col(first)]
     width = 2 * (high - low + 1)
     if (greatest + 1) * width > INF:
         return [pl.col(first), pl.col(second), pl.col(last)]
