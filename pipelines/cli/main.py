@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "simulate",
     "ingest": "ingest",
     "quarantine": "ingest",
+    "erase": "erase",
     "vault": "vault",
     "status": "run",
     "run": "run",

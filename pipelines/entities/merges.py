@@ -94,6 +94,19 @@ def over_time(rows: pl.DataFrame, merges: pl.DataFrame, column: str = "customer_
     return pl.concat([whole, held.select(whole.columns)])
 
 
+def families(merges: pl.DataFrame) -> pl.DataFrame:
+    """``customer_id`` and its ``family``: the least id that ``customer_merges`` connects it with, at whatever time."""
+    pairs = merges.select(a="external_id", b="customer_id")
+    both = pl.concat([pairs, pairs.select(a="b", b="a")]).unique()
+    found, before = both.select(customer_id="a", family="a").unique().sort("customer_id"), pl.DataFrame()
+    while not found.equals(before):
+        before = found
+        reached = both.join(found, left_on="b", right_on="customer_id").select("family", customer_id="a")
+        least = pl.concat([found, reached.select(found.columns)]).group_by("customer_id").agg(pl.col("family").min())
+        found = least.sort("customer_id")
+    return found
+
+
 def _times(merges: pl.DataFrame, clock: pl.DataType) -> pl.DataFrame:
     """Every time of each id in ``merges``, itself first: _id, _holder, _from, _to (null: without end)."""
     start = merges.group_by("external_id").agg(pl.col("effective_from").min().alias("first"))

@@ -11,6 +11,7 @@ import polars as pl
 
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
+from pipelines.entities.merges import families
 from pipelines.storage.hashing import subject_key
 
 
@@ -22,35 +23,20 @@ def merged_customers(tenant: Tenant) -> dict[date, str]:
     merges = tenant.lake.read("customer_merges")
     if merges.is_empty():
         return {}
-    families = _families(merges)
-    named = _named(tenant, families).join(families, on="customer_id").select("date", "family").unique()
+    related = families(merges)
+    named = _named(tenant, related).join(related, on="customer_id").select("date", "family").unique()
     said = pl.concat_str("external_id", "customer_id", pl.col("effective_from").to_physical(), separator="\x1f")
     changes = merges.select(
         "external_id", local_date(pl.col("effective_from"), tenant.zone).alias("since"), said.alias("said")
     ).with_columns(subject_key("said").alias("weight"))
-    of_family = changes.join(families, left_on="external_id", right_on="customer_id").select(
-        "family", "since", "weight"
-    )
+    of_family = changes.join(related, left_on="external_id", right_on="customer_id").select("family", "since", "weight")
     seen = named.join(of_family, on="family").filter(pl.col("since") <= pl.col("date"))
     return {day: str(total) for day, total in seen.group_by("date").agg(pl.col("weight").sum()).iter_rows()}
 
 
-def _named(tenant: Tenant, families: pl.DataFrame) -> pl.DataFrame:
+def _named(tenant: Tenant, related: pl.DataFrame) -> pl.DataFrame:
     """Days and customers of the rows that a merge may change: sales, and events whose visitor may be sought."""
     sought = pl.col("flockr_vid").is_null() | (pl.col("event_name") == "Order Completed")
     rows = [tenant.lake.scan("transactions"), tenant.lake.scan("customer_events").filter(sought)]
     pairs = pl.concat([part.select("date", "customer_id") for part in rows])
-    return pairs.join(families.lazy(), on="customer_id", how="semi").unique().collect(engine="streaming")
-
-
-def _families(merges: pl.DataFrame) -> pl.DataFrame:
-    """customer_id and its ``family``: the least id that merges connect it with, at whatever time."""
-    pairs = merges.select(a="external_id", b="customer_id")
-    both = pl.concat([pairs, pairs.select(a="b", b="a")]).unique()
-    found, before = both.select(customer_id="a", family="a").unique().sort("customer_id"), pl.DataFrame()
-    while not found.equals(before):
-        before = found
-        reached = both.join(found, left_on="b", right_on="customer_id").select("family", customer_id="a")
-        least = pl.concat([found, reached.select(found.columns)]).group_by("customer_id").agg(pl.col("family").min())
-        found = least.sort("customer_id")
-    return found
+    return pairs.join(related.lazy(), on="customer_id", how="semi").unique().collect(engine="streaming")

@@ -21,7 +21,7 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.errors import MurmurError, unforeseen
-from pipelines.landing import accounting, contacts, free_text, layout, repeats, store, vault
+from pipelines.landing import accounting, contacts, erasure, free_text, layout, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
 from pipelines.landing.outcomes import outcomes
 from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
@@ -192,6 +192,7 @@ def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt, each: 
     split = layout.split_file(tenant, entity.name, batch_id)
     with replacing(split) as temporary:
         batch.spool.write(temporary, found.duplicates, found.repeats)
+    erasure.settle(tenant, draft)
     receipt = _receipt(draft, batch, found, split)
     create_bytes(layout.receipt_file(tenant, entity.name, batch_id), receipt.to_json())
     return replace(receipt, outcomes=outcomes(batch, found)) if each else receipt

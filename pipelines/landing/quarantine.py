@@ -75,7 +75,8 @@ def _replay_batch(
     tenant: Tenant, entity: str, batch_id: str, lines: list[int], received_at: datetime
 ) -> dict[str, Any]:
     raws = _raws(tenant, entity, batch_id)
-    wanted = [line for line in lines if line > 0 and "\n" not in raws[line]]
+    # What an erasure removed cannot be replayed.
+    wanted = [line for line in lines if line > 0 and "\n" not in raws.get(line, "\n")]
     passing = passing_lines(tenant, entity, [raws[line] for line in wanted])
     moving = [line for line, passes in zip(wanted, passing, strict=True) if passes]
     moved_to = None
