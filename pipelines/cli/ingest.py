@@ -18,6 +18,7 @@ from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
 from pipelines.landing import quarantine as quarantined
 from pipelines.landing.drops import SETTLES_AFTER, Drop, files_of
+from pipelines.landing.free_text import shown_name
 from pipelines.landing.inbox import glance, land_drops
 from pipelines.landing.ingest import ingest_file
 from pipelines.landing.layout import entity_named
@@ -84,13 +85,15 @@ def _inbox(tenant: Tenant, as_json: bool) -> int:
         _warn(receipt)
     _warn_left(look.left)
     for what, why in [*look.unreachable, *((f"{drop.root}/{drop.found.key}", why) for drop, why in look.failed)]:
-        note(f"{what}: not read: {why}")
+        note(shown_name(f"{what}: not read: {why}"))
     result = {
         **_result(look.receipts),
         "objects": look.counts(),
-        "failed": [{"root": d.root, "key": d.found.key, "reason": why} for d, why in look.failed],
+        "failed": [
+            {"root": d.root, "key": shown_name(d.found.key), "reason": shown_name(why)} for d, why in look.failed
+        ],
         "unreachable": [{"root": root, "reason": why} for root, why in look.unreachable],
-        "left": {standing: [drop.found.key for drop in listed] for standing, listed in look.left.items()},
+        "left": {standing: [shown_name(drop.found.key) for drop in listed] for standing, listed in look.left.items()},
     }
     _report(tenant.id, look.receipts, result, as_json)
     return 1 if look.failed or look.unreachable else 0
@@ -133,7 +136,7 @@ _LEFT = {
 def _warn_left(left: Mapping[str, Sequence[Drop]]) -> None:
     for standing, listed in sorted(left.items()):
         others = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
-        note(f"left: {listed[0].found.key}{others}: {_LEFT[standing]}")
+        note(f"left: {shown_name(listed[0].found.key)}{others}: {_LEFT[standing]}")
 
 
 def _warn(receipt: Receipt) -> None:

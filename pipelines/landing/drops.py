@@ -12,6 +12,7 @@ from typing import Literal
 
 from pipelines.config import InboxSource, Tenant
 from pipelines.errors import UsageError
+from pipelines.landing.free_text import kept_name
 from pipelines.landing.source import format_of
 from pipelines.storage.objects import Found, LocalStore, ObjectStore, open_store
 from schemas.entities import ENTITIES
@@ -46,7 +47,7 @@ class Drop:
     @property
     def identity(self) -> tuple[str, str, int, str]:
         """What changes when the object is another one."""
-        return self.root, self.found.key, self.found.size, self.found.version
+        return self.root, kept_name(self.found.key), self.found.size, self.found.version
 
     @property
     def name(self) -> str:

@@ -6,7 +6,9 @@ the vault with the personal record; equal records stay equal, since a placeholde
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -38,6 +40,9 @@ _PERSONAL_KEYS = (
 
 _PERSONAL_KEY = r'(?i)"(?:' + "|".join(key.replace("_", "[_ -]?") for key in _PERSONAL_KEYS) + r')":'
 _HIDDEN = "[personal]"
+
+#: As people dial it, in whatever country.
+_DIALLED = re.compile(r"(?<![0-9])0[0-9 ().-]{8,}[0-9]")
 
 Mask = Callable[[str], str | None]
 
@@ -101,6 +106,12 @@ def counts(frame: pl.DataFrame) -> Counter[str]:
 def shown_name(name: str, country: str | None = None) -> str:
     """A file name that is safe to keep: contact details in it are masked."""
     return contacts.masked(name, country)
+
+
+def kept_name(name: str) -> str:
+    """A file name as it may be kept to know the file again: a hash, where the name may hold a contact detail."""
+    plain = contacts.masked(name, None) == name and not _DIALLED.search(name)
+    return name if plain else hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _masked(texts: pl.Series, pattern: str, mask: Mask) -> tuple[list[int], list[str], list[str | None]]:
