@@ -36,6 +36,7 @@ from schemas.registry import LAKE
 
 ROW_GROUP = 131_072
 _WAITING_PARTS = 2
+_WAITING_ROWS = 2 * ROW_GROUP
 _DELTA_TYPES = {
     "string": "string",
     "json": "string",
@@ -83,7 +84,7 @@ class Writer:
     _empty: tuple[str, int] | None = None
     # One thread, so that parts are stored in the order in which they were put.
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "lake"))
-    _waiting: deque[Future[None]] = field(default_factory=deque)
+    _waiting: deque[tuple[Future[None], int]] = field(default_factory=deque)
     commit: Commit | None = None
 
     def put(self, day: date | None, frame: pl.DataFrame) -> None:
@@ -98,9 +99,12 @@ class Writer:
         """
         part = conform(frame, self.contract, day)
         # Encoding and flushing overlap with computing the next day; a short queue bounds the frames that wait.
-        while len(self._waiting) >= _WAITING_PARTS:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._store, day, part))
+        while self._waiting and (len(self._waiting) >= _WAITING_PARTS or self._rows_with(part) > _WAITING_ROWS):
+            self._waiting.popleft()[0].result()
+        self._waiting.append((self._pool.submit(self._store, day, part), part.height))
+
+    def _rows_with(self, part: pl.DataFrame) -> int:
+        return part.height + sum(rows for _, rows in self._waiting)
 
     def _store(self, day: date | None, part: pl.DataFrame) -> None:
         place = f"date={day.isoformat()}" if day else "data"
@@ -121,7 +125,7 @@ class Writer:
         """
         with self._pool:
             while self._waiting:
-                self._waiting.popleft().result()
+                self._waiting.popleft()[0].result()
 
     def _write(self, place: str, stored: pl.DataFrame) -> tuple[str, int]:
         folder = self.lake.root / self.contract.name
