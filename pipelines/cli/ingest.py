@@ -1,4 +1,4 @@
-"""``murmur ingest`` and ``murmur quarantine``: land files, see what was refused, replay it after a fix."""
+"""``murmur ingest``: land files, or what waits in the inboxes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from rich.progress import Progress
 from pipelines.cli.output import emit, json_option, note, table, tenant_option
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
-from pipelines.landing import quarantine as quarantined
 from pipelines.landing.drops import SETTLES_AFTER, Drop, files_of
 from pipelines.landing.free_text import shown_name
 from pipelines.landing.inbox import glance, land_drops
@@ -173,33 +172,3 @@ def _show(receipts: Sequence[Receipt]) -> None:
     if len(receipts) > 1:
         rows.append(["total", *_total(receipts).values()])
     table(["file", *COUNTS], rows)
-
-
-@click.group()
-def quarantine() -> None:
-    """See what was refused, and replay it after a fix."""
-
-
-@quarantine.command("list")
-@tenant_option
-@click.option("--entity", metavar="ENTITY", help="Only this entity.")
-@json_option
-@click.pass_obj
-def list_quarantine(workspace: Workspace, tenant_id: str, entity: str | None, as_json: bool) -> None:
-    """List refused rows, grouped by entity and reason."""
-    groups = quarantined.grouped(workspace.tenant(tenant_id), entity).to_dicts()
-    columns = ["entity", "reason", "rows", "example_file", "example_line"]
-    emit(groups, as_json, lambda: table(columns, [[group[name] for name in columns] for group in groups]))
-
-
-@quarantine.command("replay")
-@tenant_option
-@click.option("--entity", metavar="ENTITY", help="Only this entity.")
-@json_option
-@click.pass_obj
-def replay(workspace: Workspace, tenant_id: str, entity: str | None, as_json: bool) -> None:
-    """Read refused rows again with the rules of today and land those that pass now."""
-    tenant = workspace.tenant(tenant_id)
-    outcomes = quarantined.replay(tenant, entity, received_at=datetime.now(UTC))
-    rows = [[o["entity"], o["batch_id"][:12], o["tried"], o["moved"], o["left"]] for o in outcomes]
-    emit(outcomes, as_json, lambda: table(["entity", "batch", "tried", "moved", "left"], rows))

@@ -20,7 +20,7 @@ COMMANDS = {
     "tenant": "tenant",
     "simulate": "simulate",
     "ingest": "ingest",
-    "quarantine": "ingest",
+    "quarantine": "quarantine",
     "erase": "erase",
     "vault": "vault",
     "status": "run",

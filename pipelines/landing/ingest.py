@@ -117,9 +117,7 @@ class _KnownError(Exception):
 
 
 def _land(tenant: Tenant, entity: Entity, payload: Payload, told: _Told) -> Receipt:
-    # A missing or wrong key is noticed before anything is read.
-    vault.vault_keys(tenant)
-    with _alone(tenant, entity) as work, ThreadPoolExecutor(1) as pool:
+    with alone(tenant, entity) as work, ThreadPoolExecutor(1) as pool:
         stamp = payload.stamp()
         # Hashing and sealing run beside the parsing; a file that turns out to be known stops it.
         naming = pool.submit(_name, tenant, entity, payload)
@@ -165,7 +163,7 @@ def _again(before: Receipt) -> Receipt:
 
 
 @contextmanager
-def _alone(tenant: Tenant, entity: Entity) -> Iterator[Path]:
+def alone(tenant: Tenant, entity: Entity) -> Iterator[Path]:
     """One ingest at a time for a tenant and entity, with an empty work folder; what a killed one left is removed."""
     folder = layout.folder(tenant, entity.name)
     folder.mkdir(parents=True, exist_ok=True)
