@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.checks import check_of
+from assets.inbox import inbox_sensor, landing_job
 from assets.jobs import asset_jobs, delivery_job
 from assets.partitions import daily
 from assets.schedules import daily_schedule
@@ -20,7 +21,7 @@ def tenant_definitions(tenant: Tenant) -> dg.Definitions:
     return dg.Definitions(
         assets=[assets_of(step, tenant, partitions) for step in flow.STEPS],
         asset_checks=[check_of(check, tenant.id) for check in flow.CHECKS],
-        jobs=[*asset_jobs(tenant), delivery_job(tenant)],
+        jobs=[*asset_jobs(tenant), delivery_job(tenant), landing_job(tenant)],
         schedules=[daily_schedule(tenant)],
-        sensors=[transitions_sensor(tenant), late_data_sensor(tenant)],
+        sensors=[inbox_sensor(tenant), transitions_sensor(tenant), late_data_sensor(tenant)],
     )

@@ -37,13 +37,17 @@ def test_assets_say_where_they_belong_and_what_they_hold(defs):
                 assert [column.name for column in schema.columns] == LAKE[output].names
 
 
-def test_a_job_per_purpose_a_daily_schedule_and_two_sensors(defs):
+def test_a_job_per_purpose_a_daily_schedule_and_three_sensors(defs):
     jobs = {job.name for job in defs.resolve_all_job_defs()}
-    assert {"acme_daily", "acme_reference_data", "acme_cohorts", "acme_exports", "acme_deliver"} <= jobs
+    assert {"acme_daily", "acme_reference_data", "acme_cohorts", "acme_exports", "acme_deliver", "acme_landing"} <= jobs
     repository = defs.get_repository_def()
     (schedule,) = repository.schedule_defs
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 1 * * *", "Europe/London")
-    assert {sensor.name for sensor in repository.sensor_defs} == {"acme_transitions_sensor", "acme_late_data_sensor"}
+    assert {sensor.name for sensor in repository.sensor_defs} == {
+        "acme_inbox_sensor",
+        "acme_transitions_sensor",
+        "acme_late_data_sensor",
+    }
 
 
 def test_partitions_are_days_of_the_tenants_zone(defs):
