@@ -42,7 +42,7 @@ _PERSONAL_KEY = r'(?i)"(?:' + "|".join(key.replace("_", "[_ -]?") for key in _PE
 _HIDDEN = "[personal]"
 
 #: As people dial it, in whatever country.
-_DIALLED = re.compile(r"(?<![0-9])0[0-9 ().-]{8,}[0-9]")
+_DIALLED = re.compile(r"(?<![0-9])0[1-9](?:[ ().-]?[0-9]){8,}")
 
 Mask = Callable[[str], str | None]
 
@@ -105,13 +105,13 @@ def counts(frame: pl.DataFrame) -> Counter[str]:
 
 def shown_name(name: str, country: str | None = None) -> str:
     """A file name that is safe to keep: contact details in it are masked."""
-    return contacts.masked(name, country)
+    shown = contacts.masked(name, country)
+    return shown if country else _DIALLED.sub("[phone]", shown)
 
 
 def kept_name(name: str) -> str:
     """A file name as it may be kept to know the file again: a hash, where the name may hold a contact detail."""
-    plain = contacts.masked(name, None) == name and not _DIALLED.search(name)
-    return name if plain else hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    return name if shown_name(name) == name else hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _masked(texts: pl.Series, pattern: str, mask: Mask) -> tuple[list[int], list[str], list[str | None]]:
