@@ -117,6 +117,8 @@ class _KnownError(Exception):
 
 
 def _land(tenant: Tenant, entity: Entity, payload: Payload, told: _Told) -> Receipt:
+    # A missing or wrong key is noticed before anything is read.
+    vault.vault_keys(tenant)
     with alone(tenant, entity) as work, ThreadPoolExecutor(1) as pool:
         stamp = payload.stamp()
         # Hashing and sealing run beside the parsing; a file that turns out to be known stops it.
