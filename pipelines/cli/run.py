@@ -80,7 +80,7 @@ def status(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
 
 def _print_status(rows: list[dict[str, Any]], waited: list[dict[str, Any]]) -> None:
     columns = ["stage", "table", "first_day", "last_day", "rows", "stale_days"]
-    shown = [[*(row[name] for name in columns), _spans(row["stale"])] for row in rows]
+    shown = [[*(row[name] for name in columns), _spans(row["stale"]) or row["whole"]] for row in rows]
     table([*columns, "which"], shown)
     if waited:
         click.echo()
@@ -117,8 +117,9 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
                 "first_day": days[0] if days else None,
                 "last_day": days[-1] if days else None,
                 "rows": sum(counted.values()) if output in LAKE else None,
-                "stale_days": len(stale),
+                "stale_days": len(stale) if step.partitioned else min(len(stale), 1),
                 "stale": stale if step.partitioned else [],
+                "whole": "all" if stale and not step.partitioned else None,
             }
         )
     return found

@@ -1,7 +1,7 @@
 """Every command in the guides is run as written, page by page, in a fresh folder.
 
 A line that begins with ``$ `` in a console block is a command, and so are indented lines below it; one that ends with
-``# exit N`` must exit so. Other lines are what it must print, ``...`` standing for anything; a command may show nothing.
+``# exit N`` must exit so. Other lines are what it must print, with ``...`` for anything; a command may show nothing.
 Pages about the tenant ``demo`` find a small copy of what ``make demo`` leaves behind.
 """
 
