@@ -130,8 +130,9 @@ class Spool:
 
     def _cut_again(self, name: int) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
         """The rows of a range that are too many at once, in ranges of their keys."""
-        ends = [(key.min(), key.max()) for frame, _ in self._slices([name]) for key in [frame["id_key"]]]
-        width = _width(min(least for least, _ in ends), max(most for _, most in ends), self._rows(name))
+        keys = pl.concat([frame.select("id_key") for frame, _ in self._slices([name])])
+        least, most = keys.select(least=pl.col("id_key").min(), most=pl.col("id_key").max()).row(0)
+        width = _width(least, most, keys.height)
         again = Spool(self.folder / f"range{name}", self._schema, lambda piece: piece["id_key"] // width)
         for frame, constant in self._slices([name]):
             again.add(self._whole(frame, constant))
