@@ -69,3 +69,38 @@ def test_bad_usage_is_one_line_and_exit_2(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_a_folder_lands_by_its_names_and_the_rest_is_named(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sample"
+    for key in ("customer_events.ndjson", "customer_events.0002.ndjson", "customer_events/a.ndjson", "truth/a.ndjson"):
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(ndjson([event(external_id=key)]))
+    assert murmur(workspace, "ingest", "--tenant", "acme", "--dir", str(folder), "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["total"]["accepted"] == 3
+    assert printed.err == "left: truth/a.ndjson: in no folder that is named like an entity\n"
+    assert murmur(workspace, "ingest", "--tenant", "acme", "--dir", str(folder / "gone")) == 2
+
+
+def test_the_inbox_lands_with_the_same_table(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    file = workspace.tenant("acme").inbox / "customer_events" / "a.ndjson"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(ndjson([event(), event(external_id=...)]))
+    assert murmur(workspace, "ingest", "--tenant", "acme", "--inbox", "--json") == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert (result["total"]["accepted"], result["objects"]["landed"], result["failed"]) == (1, 1, [])
+    assert result["files"][0]["source"] == "drop"
+    assert "murmur quarantine list --tenant acme" in printed.err
+    assert murmur(workspace, "ingest", "--tenant", "acme", "--inbox") == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--inbox", "--dir", "."], ["--entity", "customers"], ["a.ndjson"], ["--inbox", "a.ndjson"]]
+)
+def test_one_way_at_a_time(workspace: Workspace, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert murmur(workspace, "ingest", "--tenant", "acme", *arguments) == 2
+    assert "--entity ENTITY FILE..., --dir FOLDER or --inbox" in capsys.readouterr().err
