@@ -19,6 +19,7 @@ from pipelines.config import Tenant
 from pipelines.errors import MurmurError
 from pipelines.landing import seen
 from pipelines.landing.drops import Drop, drops, inboxes, left, waiting
+from pipelines.landing.free_text import shown_name
 from pipelines.landing.ingest import ingest_payload
 from pipelines.landing.source import Payload, payload_of_file, payload_of_handle
 from pipelines.landing.store import Receipt
@@ -96,7 +97,7 @@ def _listed(store: ObjectStore, now: datetime, look: Look) -> list[Drop]:
 def _reason(error: Exception) -> str:
     """One line; of foreign errors only the kind, since their texts may quote requests with their credentials."""
     if isinstance(error, MurmurError):
-        return str(error)
+        return shown_name(str(error))
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
