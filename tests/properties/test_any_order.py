@@ -35,7 +35,8 @@ def run_days(tenant: Tenant, until: str | date | None) -> None:
         flow.run(tenant, last=None if until == "all" else until)
 
 
-@settings(max_examples=400 if NIGHTLY else 5)
+# Few, since test_thousand_orders tries many; these go through exports too, and shrink.
+@settings(max_examples=400 if NIGHTLY else 3)
 @given(
     records=st.lists(st.tuples(RECORDS, ARRIVAL), min_size=2, max_size=40),
     again=st.lists(st.tuples(st.integers(0, 39), ARRIVAL), max_size=4),
