@@ -12,6 +12,7 @@ from pipelines.cohorts.catalogue import cart_rules, cohorts
 from pipelines.cohorts.rules import AllRule, Cohort, CountRule, in_words
 from pipelines.cohorts.run import order_rows
 from pipelines.config import Tenant
+from pipelines.entities.merges import holder_at
 from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY
 
@@ -73,7 +74,10 @@ def _steps(tenant: Tenant, subject: str, day: Day) -> list[dict[str, Any]]:
 
 def _orders(tenant: Tenant, cohort: Cohort, subject: str, day: Day) -> list[dict[str, Any]]:
     """Sales of a customer and the returns against them before the end of the day, oldest first."""
-    rows = order_rows(tenant.lake, day)
+    merges = tenant.lake.read("customer_merges")
+    rows = holder_at(
+        order_rows(tenant.lake, day).with_columns(pl.lit(day.end).alias("as_of")), merges, instant="as_of"
+    ).drop("as_of")
     own = rows.filter((pl.col("kind") == "sale") & (pl.col("customer_id") == subject))["order_id"]
     shown = rows.filter(pl.col("sale_id").is_in(own.implode()) | pl.col("order_id").is_in(own.implode()))
     if isinstance(cohort.rule, CountRule):

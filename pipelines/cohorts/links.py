@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
+from pipelines.entities.identity import Kind, link_spans
 
 #: Kind of subject -> the column that names it, and the column of the other one.
 SIDES = {"visitor": ("flockr_vid", "customer_id"), "customer": ("customer_id", "flockr_vid")}
@@ -12,22 +13,19 @@ LINKS = {"flockr_vid": pl.String, "customer_id": pl.String, "linked_at": pl.Int6
 SPANS = {"subject": pl.String, "other": pl.String, "linked_at": pl.Int64, "until": pl.Int64}
 
 
-def spans(links: pl.DataFrame, kind: str) -> pl.DataFrame:
+def spans(links: pl.DataFrame, kind: Kind, merges: pl.DataFrame) -> pl.DataFrame:
     """When subjects of a kind are linked to which other.
 
     Args:
-        links: ``LINKS``; of two links at one instant the greater other id counts.
+        links: ``LINKS``.
         kind: ``visitor`` or ``customer``.
+        merges: ``customer_merges``.
 
     Returns:
         ``SPANS``; the link holds in ``(linked_at, until]``.
     """
-    own, other = SIDES[kind]
-    rows = links.select(pl.col(own).alias("subject"), pl.col(other).alias("other"), "linked_at")
-    rows = rows.sort("subject", "linked_at", "other")
-    same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
-    until = pl.when(same).then(pl.col("linked_at").shift(-1)).otherwise(INF).alias("until")
-    return rows.with_columns(until).filter(pl.col("linked_at") < pl.col("until"))
+    found = link_spans(links, merges, kind).rename({"since": "linked_at"})
+    return found.with_columns(pl.col("until").fill_null(INF)).select(*SPANS)
 
 
 def holds(at: pl.Expr) -> pl.Expr:

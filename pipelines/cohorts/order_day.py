@@ -23,7 +23,7 @@ class History:
 
     Attributes:
         orders: what ``orders.counted_orders`` gave.
-        money: ``subject``, ``at``, ``net_minor``, ``currency`` of all sales and returns of a customer.
+        money: what ``orders.paid`` gave.
         intervals: cohort -> its intervals.
         changes: cohort -> ``subject`` and the instants ``at`` from which on something of its rows differs, by instant.
     """
@@ -34,20 +34,17 @@ class History:
     changes: dict[str, pl.DataFrame]
 
 
-def history(rows: pl.DataFrame, cohorts: list[Cohort], horizon: int) -> History:
+def history(rows: pl.DataFrame, cohorts: list[Cohort], horizon: int, merges: pl.DataFrame) -> History:
     """Prepare the order cohorts.
 
     Args:
         rows: ``customer_orders`` before ``horizon`` with ``at`` in microseconds.
         cohorts: count and gap cohorts.
         horizon: end of the last day, in microseconds.
+        merges: ``customer_merges``; what they say from the horizon on changes nothing before it.
     """
-    counted = orders.counted_orders(rows)
-    owner = rows.filter(pl.col("kind") == "sale").select(pl.col("order_id").alias("sale_id"), "customer_id")
-    paid = rows.join(owner, on="sale_id", how="left").with_columns(
-        pl.coalesce("customer_id", "customer_id_right").alias("subject")
-    )
-    money = paid.filter(pl.col("subject").is_not_null()).select("subject", "at", "net_minor", "currency")
+    counted = orders.counted_orders(rows, merges)
+    money = orders.paid(rows, merges)
     found = {cohort.id: orders.intervals(cohort, counted, horizon) for cohort in cohorts}
     changes = {cohort.id: _changes(counted, money, found[cohort.id], _window(cohort)) for cohort in cohorts}
     return History(counted, money, found, changes)
@@ -64,10 +61,11 @@ def _window(cohort: Cohort) -> int:
 
 
 def _changes(counted: pl.DataFrame, money: pl.DataFrame, intervals: pl.DataFrame, window: int) -> pl.DataFrame:
-    at = pl.col("at")
-    parts = [counted.select("subject", instant.alias("at")) for instant in (at, at + window, pl.col("returned_at"))]
+    instants = (pl.col("since"), pl.col("at") + window, pl.col("until"))
+    parts = [counted.select("subject", instant.alias("at")) for instant in instants]
     parts += [intervals.select("subject", at=edge) for edge in ("start", "end")]
-    return pl.concat([*parts, money.select("subject", "at")]).sort("at")
+    parts += [money.select("subject", at=edge) for edge in ("since", "until")]
+    return pl.concat(parts).sort("at")
 
 
 def one_day(known: History, cohort: Cohort, day: Day, before: pl.DataFrame | None = None) -> Result:
@@ -136,7 +134,7 @@ def _members(members: pl.DataFrame, context: pl.DataFrame, cohort: Cohort, windo
     if isinstance(cohort.rule, CountRule):
         needed = cohort.param(cohort.rule.count.at_least)
         expires = pl.col("ordered_at").list.get(needed - 1, null_on_oob=True) + window
-    newest = pl.max_horizontal("entered_at", "last_order_at")
+    newest = pl.max_horizontal("entered_at", "counted_at")
     return rows.select(
         "subject",
         "is_member",

@@ -1,7 +1,8 @@
 """Orders of customers as spans in which they count, and the order cohorts as intervals over all time.
 
-Everything here is a function of the orders alone: what is true at x depends on orders and returns not after x, so
-days need no state. An order counts in ``(at, returned_at]``: until the instant at which all of it has come back.
+Everything here is a function of the orders and merges alone: what is true at x depends on those not after x, so days
+need no state. An order counts from its own instant until the one at which all of it has come back, for the customer
+that its id stands for: where customers are merged it leaves one and comes to the other, its own instant unchanged.
 """
 
 from __future__ import annotations
@@ -10,19 +11,36 @@ import polars as pl
 
 from pipelines.cohorts.cart_state import INF
 from pipelines.cohorts.rules import Cohort, CountRule, GapRule
+from pipelines.entities.merges import over_time
+from schemas.tables import CUSTOMER_MERGES
 
-COLUMNS = ["order_id", "kind", "sale_id", "customer_id", "occurred_at", "net_minor", "currency", "units"]
+#: Why an order begins to count at an instant or ends to, the strongest first; of several at one instant it decides.
+ORDER, RETURN, MERGE = 0, 1, 2
+_CAUSES = {ORDER: "order", RETURN: "return", MERGE: "merge"}
+
+#: Of ``customer_orders``. The customer is the one that was sent: for whom it stands changes with the instant.
+COLUMNS = [
+    "order_id",
+    "kind",
+    "sale_id",
+    pl.coalesce("sent_customer_id", "customer_id").alias("customer_id"),
+    "occurred_at",
+    "net_minor",
+    "currency",
+    "units",
+]
 
 
-def counted_orders(rows: pl.DataFrame) -> pl.DataFrame:
-    """Sales with the instant at which they stop to count.
+def counted_orders(rows: pl.DataFrame, merges: pl.DataFrame | None = None) -> pl.DataFrame:
+    """For whom, and from when to when, each sale counts.
 
     Args:
         rows: ``customer_orders`` (``COLUMNS``) with ``at`` Int64 microseconds instead of ``occurred_at``.
+        merges: ``customer_merges``.
 
     Returns:
-        ``subject``, ``order_id``, ``at``, ``returned_at`` (``INF`` when it counts for ever), sorted by the first
-        three of subject, at, order_id.
+        ``subject``, ``order_id``, ``at``, ``since`` and ``until`` (``INF``: for ever): the order counts in
+        ``(since, until]``; ``came`` and ``went``, the causes of both ends; sorted by subject, at, order_id, since.
     """
     sales = rows.filter((pl.col("kind") == "sale") & pl.col("customer_id").is_not_null())
     back = rows.filter(pl.col("kind") == "return").select("sale_id", pl.col("at").alias("back_at"), "order_id", "units")
@@ -33,16 +51,40 @@ def counted_orders(rows: pl.DataFrame) -> pl.DataFrame:
     full = cumulative.join(sold, on="sale_id").filter(pl.col("returned") >= pl.col("sold"))
     first = full.group_by("sale_id").agg(pl.col("back_at").min())
     joined = sales.join(first, left_on="order_id", right_on="sale_id", how="left")
-    ends = pl.max_horizontal("back_at", "at").fill_null(INF) if joined.is_empty() else _ends()
-    return (
-        joined.select(pl.col("customer_id").alias("subject"), "order_id", "at", ends.alias("returned_at"))
-        .filter(pl.col("returned_at") > pl.col("at"))
-        .sort("subject", "at", "order_id")
+    ends = pl.when(pl.col("back_at").is_null()).then(INF).otherwise(pl.max_horizontal("back_at", "at"))
+    spans = joined.select(
+        pl.col("customer_id").alias("subject"), "order_id", "at", pl.col("at").alias("since"), ends.alias("until")
     )
+    counting = spans.filter(pl.col("until") > pl.col("since"))
+    pieces = over_time(counting, CUSTOMER_MERGES.empty() if merges is None else merges, "subject")
+    return pieces.select(
+        *spans.columns,
+        pl.when("moved_in").then(MERGE).otherwise(ORDER).alias("came"),
+        pl.when("moved_out").then(MERGE).otherwise(RETURN).alias("went"),
+    ).sort("subject", "at", "order_id", "since")
 
 
-def _ends() -> pl.Expr:
-    return pl.when(pl.col("back_at").is_null()).then(INF).otherwise(pl.max_horizontal("back_at", "at"))
+def paid(rows: pl.DataFrame, merges: pl.DataFrame | None = None) -> pl.DataFrame:
+    """For whom, and from when to when, the money of each sale and return counts.
+
+    Args:
+        rows: as for ``counted_orders``; a return belongs to the customer of its sale.
+        merges: ``customer_merges``.
+
+    Returns:
+        ``subject``, ``since``, ``until`` (``INF``: for ever), ``net_minor``, ``currency``.
+    """
+    owner = rows.filter(pl.col("kind") == "sale").select(pl.col("order_id").alias("sale_id"), "customer_id")
+    joined = rows.join(owner, on="sale_id", how="left")
+    spans = joined.select(
+        pl.coalesce("customer_id", "customer_id_right").alias("subject"),
+        pl.col("at").alias("since"),
+        pl.lit(INF, dtype=pl.Int64).alias("until"),
+        "net_minor",
+        "currency",
+    ).filter(pl.col("subject").is_not_null())
+    pieces = over_time(spans, CUSTOMER_MERGES.empty() if merges is None else merges, "subject")
+    return pieces.select(spans.columns)
 
 
 def intervals(cohort: Cohort, orders: pl.DataFrame, horizon: int) -> pl.DataFrame:
@@ -64,52 +106,61 @@ def intervals(cohort: Cohort, orders: pl.DataFrame, horizon: int) -> pl.DataFram
 
 
 def _frequent(orders: pl.DataFrame, window: int, at_least: int) -> pl.DataFrame:
-    leaves = pl.min_horizontal(pl.col("at") + window, "returned_at")
-    numbered = orders.with_columns(
-        pl.col("subject").rle_id().alias("place"), pl.lit(False).alias("back"), pl.lit(1, dtype=pl.Int64).alias("step")
-    )
-    left_at = numbered.with_columns(
-        leaves.alias("at"), (pl.col("returned_at") == leaves).alias("back"), -pl.col("step").alias("step")
-    )
+    leaves = pl.min_horizontal(pl.col("at") + window, "until")
+    inside = orders.filter(leaves > pl.col("since")).with_columns(leaves.alias("leaves"))
+    place = pl.col("subject").rle_id().alias("place")
+    came = inside.select("subject", place, pl.col("since").alias("at"), step=pl.lit(1, pl.Int64), rank=_RANK_IN)
+    left = inside.select("subject", place, pl.col("leaves").alias("at"), step=pl.lit(-1, pl.Int64), rank=_RANK_OUT)
     # Sorted running sums: a window over each subject costs ten times as much. What a subject adds it takes away in the
     # end, so the sum over all rows before is that of the subject; the last step of an instant tells what holds after.
-    steps = pl.concat([numbered, left_at]).sort("place", "at", "back")
-    counted = steps.with_columns((pl.col("step").cum_sum() >= at_least).alias("on"))
+    steps = pl.concat([came, left]).sort("place", "at", "rank")
+    named = pl.col("rank").replace_strict(dict(enumerate(_STEPS)), return_dtype=pl.String)
+    counted = steps.with_columns(
+        (pl.col("step").cum_sum() >= at_least).alias("on"),
+        named.alias("end_cause"),
+        pl.when(pl.col("step") > 0).then(named).forward_fill().alias("start_cause"),
+    )
     again = (pl.col("place") == pl.col("place").shift(-1)) & (pl.col("at") == pl.col("at").shift(-1))
     path = counted.filter(~again.fill_null(False))
     known = pl.col("on").shift(1) & (pl.col("place") == pl.col("place").shift(1))
     changed = path.filter(pl.col("on") != known.fill_null(False))
     same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
-    left = pl.when(pl.col("back").shift(-1)).then(pl.lit("return")).otherwise(pl.lit("expiry"))
     return (
         changed.with_columns(
-            pl.when(same).then(pl.col("at").shift(-1)).otherwise(INF).alias("end"), left.alias("end_cause")
+            pl.when(same).then(pl.col("at").shift(-1)).otherwise(INF).alias("end"), pl.col("end_cause").shift(-1)
         )
         .filter("on")
-        .select("subject", pl.col("at").alias("start"), "end", pl.lit("order").alias("start_cause"), "end_cause")
+        .select("subject", pl.col("at").alias("start"), "end", "start_cause", "end_cause")
     )
+
+
+#: Causes of the steps of a count in the order in which they are taken at one instant: the last one in, or out, is told.
+_STEPS = ("merge", "order", "expiry", "merge", "return")
+_RANK_IN = pl.when(pl.col("came") == MERGE).then(0).otherwise(1)
+_RANK_OUT = pl.when(pl.col("until") > pl.col("leaves")).then(2).when(pl.col("went") == MERGE).then(3).otherwise(4)
 
 
 def _absent(orders: pl.DataFrame, floor: int, multiple: int, horizon: int) -> pl.DataFrame:
-    returned = orders.filter(pl.col("returned_at") < INF)
+    ended = orders.filter(pl.col("until") < INF)
     events = pl.concat(
         [
-            orders.select("subject", "at", pl.lit(False).alias("back")),
-            returned.select("subject", pl.col("returned_at").alias("at"), pl.lit(True).alias("back")),
+            orders.select("subject", pl.col("since").alias("at"), pl.col("came").alias("cause")),
+            ended.select("subject", pl.col("until").alias("at"), pl.col("went").alias("cause")),
         ]
     )
     # At one instant an order decides the cause, and what holds after it is looked up for the instant.
-    steps = events.group_by("subject", "at").agg(pl.col("back").all()).sort("subject", "at")
+    steps = events.group_by("subject", "at").agg(pl.col("cause").min()).sort("subject", "at")
     same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
+    named = pl.col("cause").replace_strict(_CAUSES, return_dtype=pl.String)
     segments = steps.with_columns(
         pl.when(same).then(pl.col("at").shift(-1)).otherwise(INF).alias("end"),
-        pl.when(same & pl.col("back").shift(-1)).then(pl.lit("return")).otherwise(pl.lit("order")).alias("end_cause"),
+        pl.when(same).then(named.shift(-1)).otherwise(pl.lit("order")).alias("end_cause"),
     )
     reach = pl.min_horizontal("end", horizon) - pl.col("at")
-    possible = segments.filter(pl.col("back") | (reach > floor)).with_row_index("segment")
-    known = orders.select("subject", pl.col("at").alias("ordered_at"), "order_id", "returned_at")
+    possible = segments.filter((pl.col("cause") != ORDER) | (reach > floor)).with_row_index("segment")
+    known = orders.select("subject", pl.col("at").alias("ordered_at"), "order_id", "since", "until")
     valid = possible.select("segment", "subject", "at").join(known, on="subject")
-    valid = valid.filter((pl.col("ordered_at") <= pl.col("at")) & (pl.col("returned_at") > pl.col("at")))
+    valid = valid.filter((pl.col("since") <= pl.col("at")) & (pl.col("until") > pl.col("at")))
     valid = valid.sort("segment", "ordered_at", "order_id").with_columns(
         (pl.col("ordered_at") - pl.col("ordered_at").shift(1).over("segment")).alias("gap")
     )
@@ -117,8 +168,8 @@ def _absent(orders: pl.DataFrame, floor: int, multiple: int, horizon: int) -> pl
     due = valid.group_by("segment").agg((pl.col("ordered_at").max() + wait).alias("due"))
     found = possible.join(due, on="segment").with_columns(
         pl.max_horizontal("at", "due").alias("start"),
-        pl.when(pl.col("back") & (pl.col("due") <= pl.col("at")))
-        .then(pl.lit("return"))
+        pl.when((pl.col("cause") != ORDER) & (pl.col("due") <= pl.col("at")))
+        .then(named)
         .otherwise(pl.lit("silence"))
         .alias("start_cause"),
     )
@@ -152,26 +203,28 @@ def context(moments: pl.DataFrame, orders: pl.DataFrame, money: pl.DataFrame, wi
     Args:
         moments: ``subject``, ``at`` (instant of the row), ``seen_at`` (last instant whose data counts).
         orders: what ``counted_orders`` gave.
-        money: ``subject``, ``at``, ``net_minor``, ``currency`` of sales and returns, sorted by subject and instant.
+        money: what ``paid`` gave.
         window: microseconds over which orders are counted.
 
     Returns:
         ``subject``, ``at``, ``seen_at``, ``order_count_365``, ``last_order_at``, ``days_since``, ``ltv_minor``,
-        ``currency``, and ``ordered_at``: the instants that were counted, newest first.
+        ``currency``; ``counted_at``, the newest instant from which an order counts; and ``ordered_at``: the instants
+        that were counted in the window, newest first.
     """
     key = ["subject", "at", "seen_at"]
     pairs = moments.select(key).join(orders.rename({"at": "ordered_at"}), on="subject")
-    pairs = pairs.filter((pl.col("ordered_at") <= pl.col("seen_at")) & (pl.col("returned_at") > pl.col("seen_at")))
+    pairs = pairs.filter((pl.col("since") <= pl.col("seen_at")) & (pl.col("until") > pl.col("seen_at")))
     recent = pl.col("ordered_at") + window > pl.col("seen_at")
     counts = pairs.group_by(key).agg(
         recent.sum().cast(pl.Int64).alias("order_count_365"),
         pl.col("ordered_at").max().alias("last_order_at"),
+        pl.col("since").max().alias("counted_at"),
         pl.col("ordered_at").filter(recent).sort(descending=True),
     )
-    paid = moments.select(key).join(money.rename({"at": "paid_at"}), on="subject")
+    own = moments.select(key).join(money, on="subject")
     single = pl.col("currency").min() == pl.col("currency").max()
     worth = (
-        paid.filter(pl.col("paid_at") <= pl.col("seen_at"))
+        own.filter((pl.col("since") <= pl.col("seen_at")) & (pl.col("until") > pl.col("seen_at")))
         .group_by(key)
         .agg(
             pl.when(single).then(pl.col("net_minor").sum()).alias("ltv_minor"),

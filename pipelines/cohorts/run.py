@@ -66,12 +66,13 @@ def results(
     versions = {cohort.id: cohort.definition_version for cohort in definitions.values()}
     by_order = {cohort.id: cohort for cohort in definitions.values() if cohort.subject == "customer"}
     last = day_of(max(wanted), tenant.zone)
-    known = order_day.history(order_rows(tenant.lake, last), [*by_order.values()], micros(last.end))
+    merges = tenant.lake.read("customer_merges")
+    known = order_day.history(order_rows(tenant.lake, last), [*by_order.values()], micros(last.end), merges)
     links = identity_links(tenant.lake)
-    of_customers = spans(links, "customer").join(order_day.subjects(known), on="subject", how="semi")
+    of_customers = spans(links, "customer", merges).join(order_day.subjects(known), on="subject", how="semi")
     sizes: dict[str, int] | None = None
     before: dict[str, pl.DataFrame] = {}
-    cart_days = _cart_days(tenant, definitions, spans(links, "visitor"), wanted)
+    cart_days = _cart_days(tenant, definitions, spans(links, "visitor", merges), wanted)
     # The next days are computed while these are published.
     for day, carts, carried in ahead(cart_days, CHECKPOINT_DAYS):
         if day.date not in set(wanted):

@@ -76,8 +76,21 @@ def no_personal_data(table: str) -> Check:
     return Check(table, f"{table}_no_personal_data", "No column and no value that identifies a person.", run)
 
 
+def merges_end(tenant: Tenant, days: Sequence[date]) -> CheckResult:
+    """Nobody was merged in a circle; where somebody was, the least id of the circle stands for all."""
+    circular = tenant.lake.scan("customer_merges").filter("is_circular").select("external_id").collect()
+    return CheckResult(
+        "merges_end",
+        circular.is_empty(),
+        "no chain of merged customers leads back to itself",
+        {"customers": circular["external_id"].n_unique()},
+        blocking=False,
+    )
+
+
 CHECKS: tuple[Check, ...] = (
     *accounts.CHECKS,
     *(one_row_per_id(name) for name, entity in ENTITIES.items() if entity.partitioned),
     *(no_personal_data(name) for name in ENTITIES),
+    Check("customer_merges", "merges_end", "Nobody is merged in a circle.", merges_end, blocking=False),
 )

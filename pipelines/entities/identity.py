@@ -5,6 +5,8 @@ An event with a resolution names a visitor and the customer that it turned out t
 
 from __future__ import annotations
 
+from typing import Literal
+
 import polars as pl
 
 from pipelines.config import Tenant
@@ -13,6 +15,7 @@ from pipelines.entities.merges import holder_at, over_time
 from pipelines.entities.natural_key import natural_id
 from schemas.entities import ENTITIES
 
+Kind = Literal["visitor", "customer"]
 _COLUMNS = ("flockr_vid", "customer_id", "resolution_event", "occurred_at")
 
 
@@ -35,8 +38,8 @@ def links_in_events(tenant: Tenant) -> pl.DataFrame:
     )
 
 
-def link_spans(links: pl.DataFrame, merges: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """When a visitor is linked to which customer, and a customer to which visitor.
+def link_spans(links: pl.DataFrame, merges: pl.DataFrame, kind: Kind) -> pl.DataFrame:
+    """When a visitor is linked to which customer, or a customer to which visitor.
 
     A subject is linked at an instant to the other one that its newest link strictly before the instant names; of two
     links at one instant the smaller other id counts. A link is of the customer that its id stands for at the instant,
@@ -45,19 +48,21 @@ def link_spans(links: pl.DataFrame, merges: pl.DataFrame) -> dict[str, pl.DataFr
     Args:
         links: ``flockr_vid``, ``customer_id`` and ``linked_at``, either Datetime(us, UTC) or Int64 microseconds.
         merges: ``customer_merges``.
+        kind: of the subject.
 
     Returns:
-        By kind of subject, ``visitor`` and ``customer``: subject, other, since, until; the link holds in
-        ``(since, until]``, without end where ``until`` is null.
+        subject, other, since, until, sorted by subject and since; the link holds in ``(since, until]``, without end
+        where ``until`` is null.
     """
     known = links.drop_nulls()
-    by_visitor = _newest(known, "flockr_vid", "customer_id")
-    of_visitor = over_time(by_visitor, merges, "other").select("subject", "other", "since", "until")
+    if kind == "visitor":
+        found = over_time(_newest(known, "flockr_vid", "customer_id"), merges, "other")
+        return found.select("subject", "other", "since", "until").sort("subject", "since")
     by_customer = _newest(known, "customer_id", "flockr_vid")
     touched = pl.concat([merges["external_id"], merges["customer_id"]]).unique()
     still = by_customer.filter(~pl.col("subject").is_in(touched.implode()))
     moved = known.filter(pl.col("customer_id").is_in(touched.implode()))
-    return {"visitor": of_visitor, "customer": pl.concat([still, _newest_over_time(moved, merges)])}
+    return pl.concat([still, _newest_over_time(moved, merges)]).sort("subject", "since")
 
 
 def _newest(links: pl.DataFrame, own: str, other: str) -> pl.DataFrame:

@@ -130,8 +130,8 @@ def _identity(tenant: Tenant) -> _Identity:
         "flockr_vid", "customer_id", pl.col("occurred_at").alias("linked_at")
     )
     merges = tenant.lake.read("customer_merges")
-    spans = link_spans(links.collect(), merges)
-    return _Identity(spans["visitor"], spans["customer"], merges)
+    known = links.collect()
+    return _Identity(link_spans(known, merges, "visitor"), link_spans(known, merges, "customer"), merges)
 
 
 def _stock(tenant: Tenant, days: Sequence[date]) -> pl.LazyFrame:

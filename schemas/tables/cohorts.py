@@ -66,7 +66,7 @@ COHORT_TRANSITIONS = Contract(
             "caused_by",
             "string",
             required=True,
-            description="What happened: silence, order, cart_emptied, expiry, bound, stock, return.",
+            description="What happened: silence, order, cart_emptied, expiry, bound, stock, return, merge.",
         ),
         *CONTEXT,
     ),

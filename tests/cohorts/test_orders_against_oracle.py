@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cohorts.catalogue import SHIPPED
-from pipelines.cohorts.orders import counted_orders, intervals
+from pipelines.cohorts.orders import counted_orders, intervals, paid
 from pipelines.cohorts.rules import Cohort
 from pipelines.config import load_yaml
+from schemas.tables import CUSTOMER_MERGES
 
 HORIZON = 60
 SCHEMA = {"order_id": pl.String, "kind": pl.String, "sale_id": pl.String, "customer_id": pl.String} | {
@@ -45,10 +46,28 @@ def rows_of(sold, back):
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").with_columns(pl.lit("GBP").alias("currency"))
 
 
-def valid(rows, who, as_of):
+#: When ``a`` is merged into ``b``, and when it is taken back; both seen by a later as_of.
+merged = st.none() | st.tuples(st.integers(0, 50), st.integers(1, 30))
+
+
+def merges_of(merge):
+    if merge is None:
+        return CUSTOMER_MERGES.empty()
+    rows = [("a", merge[0], "b", False), ("a", sum(merge), "a", False)]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(CUSTOMER_MERGES.names), orient="row")
+    return frame.cast(dict(CUSTOMER_MERGES.schema))
+
+
+def stands_for(who, merge, as_of):
+    return "b" if merge and who == "a" and merge[0] < as_of <= sum(merge) else who
+
+
+def valid(rows, who, as_of, merge):
     """Instants of the customer's orders that count just before ``as_of``: seen, and not wholly returned."""
     found = []
-    for row in rows.filter((pl.col("kind") == "sale") & (pl.col("customer_id") == who)).to_dicts():
+    for row in rows.filter(pl.col("kind") == "sale").to_dicts():
+        if stands_for(row["customer_id"], merge, as_of) != who:
+            continue
         back = rows.filter(
             (pl.col("kind") == "return") & (pl.col("sale_id") == row["order_id"]) & (pl.col("at") < as_of)
         )
@@ -72,10 +91,10 @@ def absent(instants, as_of):
 
 
 @settings(max_examples=40)
-@given(sales, returns)
-def test_intervals_equal_membership_at_every_instant(sold, back):
+@given(sales, returns, merged)
+def test_intervals_equal_membership_at_every_instant(sold, back, merge):
     rows = rows_of(sold, back)
-    orders = counted_orders(rows)
+    orders = counted_orders(rows, merges_of(merge))
     cases = {
         "repeat_purchaser": ({"window": 10, "orders": 2}, frequent),
         "lapsed_shopper": ({"floor": 6, "multiple": 2}, absent),
@@ -87,4 +106,33 @@ def test_intervals_equal_membership_at_every_instant(sold, back):
             assert all(one[1] < two[0] for one, two in pairwise(spans)), "they would touch"
             for as_of in range(HORIZON + 1):
                 inside = any(start < as_of <= end for start, end in spans)
-                assert inside == member(valid(rows, who, as_of), as_of), (name, who, as_of)
+                assert inside == member(valid(rows, who, as_of, merge), as_of), (name, who, as_of)
+            causes = found.filter(pl.col("subject") == who).select("start", "end", "start_cause", "end_cause").rows()
+            for start, end, began, ended in causes:
+                assert began != "merge" or (merge and start in (merge[0], sum(merge)))
+                assert ended != "merge" or (merge and end in (merge[0], sum(merge)))
+
+
+def test_who_left_by_a_merge_says_so():
+    rows = rows_of([("a", 1), ("a", 3), ("b", 2)], [])
+    orders = counted_orders(rows, merges_of((5, 3)))
+    cohort = Small(definition("repeat_purchaser"), {"window": 100, "orders": 2})
+    found = intervals(cohort, orders, HORIZON).select("subject", "start", "end", "start_cause", "end_cause")
+    assert [row for row in found.rows() if row[0] == "a"] == [
+        ("a", 3, 5, "order", "merge"),
+        ("a", 8, 101, "merge", "expiry"),
+    ]
+    assert [row for row in found.rows() if row[0] == "b"] == [("b", 5, 8, "merge", "merge")]
+
+
+def test_money_goes_with_the_customer():
+    rows = rows_of([("a", 1), ("b", 2)], [(0, 4, 1)])
+    money = paid(rows, merges_of((5, 3)))
+    worth = {
+        (who, at): money.filter((pl.col("subject") == who) & (pl.col("since") < at) & (pl.col("until") >= at))[
+            "net_minor"
+        ].sum()
+        for who in "ab"
+        for at in (5, 8, 9)
+    }
+    assert worth == {("a", 5): 5, ("a", 8): 0, ("a", 9): 5, ("b", 5): 10, ("b", 8): 15, ("b", 9): 10}

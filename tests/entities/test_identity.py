@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.entities.checks import merges_end
 from pipelines.entities.history import history
-from pipelines.entities.identity import link_spans, with_visitor
+from pipelines.entities.identity import Kind, link_spans, with_visitor
 from pipelines.entities.merges import customer_merges, holder_at, over_time
+from pipelines.entities.steps import publish_dimensions
 from schemas.entities import ENTITIES
-from tests.entities.landing_files import at, record, versions
+from tests.entities.landing_files import at, land, make_tenant, record, versions
 
 CUSTOMERS = ENTITIES["customers"]
 START = at("2026-03-01")
 IDS = ["c1", "c2", "c3", "c4"]
 HOURS = 5
+KINDS: tuple[Kind, ...] = ("visitor", "customer")
 UTC_TIME = pl.Datetime("us", "UTC")
 ID = st.sampled_from(IDS)
 #: (id, hour) -> what the version of that instant says: a target, nobody, or "delete".
@@ -98,7 +102,7 @@ def test_links_hold_strictly_after_their_instant(links: list[tuple[str, str, int
     types = {"flockr_vid": pl.String, "customer_id": pl.String, "linked_at": UTC_TIME}
     frame = pl.DataFrame([(vid, customer, hour(when)) for vid, customer, when in links], schema=types, orient="row")
     merges = merged(records(stated))
-    spans = link_spans(frame, merges)
+    spans = {kind: link_spans(frame, merges, kind) for kind in KINDS}
     for when in range(1, HOURS + 2):
         before = [link for link in links if link[2] < when]
         for vid in ("v1", "v2", "v3"):
@@ -138,10 +142,10 @@ def test_microseconds_and_instants_give_the_same_spans() -> None:
         linked_at=pl.lit(START) + pl.duration(hours="linked_at")
     )
     merges = merged(records({("c1", 1): None, ("c1", 3): "c2", ("c1", 5): None}))
-    times = link_spans(frame.cast({"linked_at": UTC_TIME}), merges)
-    numbers = link_spans(frame.with_columns(pl.col("linked_at").cast(UTC_TIME).cast(pl.Int64)), merges)
+    times = {kind: link_spans(frame.cast({"linked_at": UTC_TIME}), merges, kind) for kind in KINDS}
+    numbers = frame.with_columns(pl.col("linked_at").cast(UTC_TIME).cast(pl.Int64))
     for kind, spans in times.items():
-        assert spans.cast({"since": pl.Int64, "until": pl.Int64}).equals(numbers[kind])
+        assert spans.cast({"since": pl.Int64, "until": pl.Int64}).equals(link_spans(numbers, merges, kind))
     assert others(times["customer"], "c2", 4) == ["v2"]
     assert others(times["customer"], "c1", 4) == []
     assert others(times["customer"], "c2", 5) == ["v3"]
@@ -158,3 +162,14 @@ def test_of_a_circle_the_least_id_stands_for_all_and_is_told() -> None:
         ("c4", beginning, "c2", False),
         ("c4", hour(3), "c2", True),
     ]
+
+
+def test_the_check_warns_of_a_circle(tmp_path: Path) -> None:
+    tenant = make_tenant(tmp_path)
+    land(tenant, "customers", records({("c1", 1): "c2", ("c2", 2): None}))
+    publish_dimensions(tenant, ("customers",))
+    assert merges_end(tenant, []).passed
+    land(tenant, "customers", records({("c2", 3): "c1"}))
+    publish_dimensions(tenant, ("customers",))
+    result = merges_end(tenant, [])
+    assert (result.passed, result.blocking, result.evidence) == (False, False, {"customers": 2})

@@ -47,6 +47,10 @@ def link(at: str, customer: str = "c1", **fields: Any) -> tuple[str, dict[str, A
     }
 
 
+def customer(key: str, at: str, **fields: Any) -> tuple[str, dict[str, Any]]:
+    return "customers", {"external_id": key, "updated_at": at, **fields}
+
+
 def campaign_link(at: str, campaign: str) -> tuple[str, dict[str, Any]]:
     target = "https://shop.example.com/a"
     return "links", {"external_id": "l1", "updated_at": at, "campaign_id": campaign, "destination_url": target}
@@ -75,6 +79,9 @@ def stock(at: str, **place: Any) -> dict[str, Any]:
 ADDED = event("e1", "Product Added", FRIDAY, product_id="p1", cart_id="cart")
 QUIET = event("e9", "Page Viewed", MONDAY)
 BOUGHT = event("e2", "Order Completed", SATURDAY, order_id="t1")
+
+UNNAMED = event("e8", "Product Viewed", SUNDAY, product_id="p1", customer_id="c1", unnamed=True)
+TWO_CUSTOMERS = [customer("c1", FRIDAY), customer("c2", FRIDAY)]
 
 SCENARIOS = {
     "an earlier first version of a product that is already known from later": (
@@ -124,6 +131,18 @@ SCENARIOS = {
             event("e3", "Order Completed", MONDAY, order_id="t1", customer_id="c1", unnamed=True),
         ],
         [link(SUNDAY)],
+    ),
+    "a merge of two customers, which comes late": (
+        [*TWO_CUSTOMERS, order("t1", FRIDAY, customer_id="c1"), order("t2", SUNDAY, customer_id="c2"), ADDED, QUIET],
+        [customer("c1", SATURDAY, merged_into="c2")],
+    ),
+    "the end of a merge, and an earlier first version of the merged customer": (
+        [customer("c1", SATURDAY, merged_into="c2"), order("t1", FRIDAY, customer_id="c1"), link(FRIDAY), ADDED, QUIET],
+        [customer("c1", MONDAY), customer("c1", FRIDAY)],
+    ),
+    "a merge into the customer of a linked visitor": (
+        [*TWO_CUSTOMERS, link(FRIDAY, "c2"), ADDED, order("t1", SUNDAY, customer_id="c1"), UNNAMED, QUIET],
+        [customer("c1", SATURDAY, merged_into="c2"), customer("c2", SUNDAY, merged_into="c1")],
     ),
     "a sale after its return": (
         [

@@ -99,6 +99,8 @@ def read_inputs(lake: Lake, zone: str, days: Sequence[Day]) -> CampaignInputs:
         identity=lake.read("identity_links").select("flockr_vid", "customer_id", "occurred_at").drop_nulls(),
         orders=_until(lake, "customer_orders", last)
         .filter((pl.col("kind") == "sale") & pl.col("customer_id").is_not_null())
+        # Campaign files name customers as they were sent, as selections, clicks and opt-outs do.
+        .with_columns(pl.coalesce("sent_customer_id", "customer_id").alias("customer_id"))
         .select("order_id", "customer_id", "occurred_at", "net_minor", "discount_minor", "currency")
         .collect(),
         lines=_until(lake, "order_lines", last).filter(pl.col("product_id").is_in(skus.implode())).collect(),
