@@ -8,7 +8,7 @@ from datetime import date
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.entities import accounts
+from pipelines.entities import accounts, groups
 from pipelines.landing.contacts import PICTURE
 from pipelines.step import Check, CheckResult
 from pipelines.storage.hashing import subject_key
@@ -90,6 +90,7 @@ def merges_end(tenant: Tenant, days: Sequence[date]) -> CheckResult:
 
 CHECKS: tuple[Check, ...] = (
     *accounts.CHECKS,
+    *groups.CHECKS,
     *(one_row_per_id(name) for name, entity in ENTITIES.items() if entity.partitioned),
     *(no_personal_data(name) for name in ENTITIES),
     Check("customer_merges", "merges_end", "Nobody is merged in a circle.", merges_end, blocking=False),
