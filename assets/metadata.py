@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.storage.lake import Commit
+from pipelines.flow import Work
 from schemas.contract import Contract
 from schemas.registry import LAKE
 
@@ -43,11 +43,25 @@ def definition_metadata(tenant: Tenant, table: str) -> Mapping[str, Any]:
     }
 
 
-def commit_metadata(commit: Commit, day: date | None) -> dict[str, Any]:
-    """Numbers of one published partition."""
-    rows = commit.rows.get(day, 0)
+def work_metadata(work: Work, output: str, day: date | None) -> dict[str, Any]:
+    """Numbers of one published partition, and why it was computed.
+
+    ``rows_changed`` counts rows added, changed and removed; of a large partition only the numbers of rows are compared.
+    ``partitions_skipped_equal`` is 1 where nothing was published, since the result or all inputs are what they were.
+    """
+    commit = work.commits.get(output)
+    if commit is None or day not in commit.rows:
+        return {"partitions_skipped_equal": 1, "recompute_reason": "nothing differs"}
     key = "dagster/row_count" if day is None else "dagster/partition_row_count"
-    return {key: rows, "version": commit.version, "changed": int(day in commit.changed)}
+    changes = work.changes.get(output, {}).get(day)
+    return {
+        key: commit.rows[day],
+        "version": commit.version,
+        "changed": int(day in commit.changed),
+        "partitions_skipped_equal": int(day in commit.equal),
+        "recompute_reason": work.reasons.get(day, "forced"),
+        **({"rows_changed": changes.total} if changes else {}),
+    }
 
 
 def day_numbers(tenant: Tenant, table: str, days: list[date]) -> dict[date, dict[str, int]]:

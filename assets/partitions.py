@@ -13,6 +13,8 @@ from pipelines.freshness import Freshness
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+#: Tag of a run for late data: why it was asked for.
+RECOMPUTE_REASON = "recompute_reason"
 
 
 def first_day(tenant: Tenant) -> date:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from assets.jobs import job_name
-from assets.partitions import first_day, range_tags
+from assets.partitions import RECOMPUTE_REASON, first_day, range_tags
 from assets.resources import Murmuration
 from pipelines import flow
 from pipelines.config import Tenant
@@ -60,7 +60,7 @@ def late_data_sensor(tenant: Tenant) -> dg.SensorDefinition:
         seen = hashlib.sha256(repr([freshness.fingerprints(step, stale) for step in dated]).encode()).hexdigest()[:16]
         return dg.RunRequest(
             run_key=f"late:{stale[0]}:{newest}:{seen}",
-            tags={**range_tags(stale[0], newest), "recompute_reason": f"{len(stale)} days changed from {stale[0]}"},
+            tags={**range_tags(stale[0], newest), RECOMPUTE_REASON: f"{len(stale)} days changed from {stale[0]}"},
         )
 
     return late_data

@@ -4,13 +4,13 @@ from datetime import date
 
 import dagster as dg
 
-from assets.metadata import commit_metadata, day_numbers, definition_metadata, preview
-from assets.partitions import days_of
+from assets.metadata import day_numbers, definition_metadata, preview, work_metadata
+from assets.partitions import RECOMPUTE_REASON, days_of
 from assets.resources import Murmuration
 from pipelines import flow
 from pipelines.config import Tenant
+from pipelines.freshness import Freshness
 from pipelines.step import Step
-from pipelines.storage.lake import Commit
 from schemas.registry import LAKE
 
 
@@ -46,20 +46,24 @@ def assets_of(step: Step, tenant: Tenant, partitions: dg.PartitionsDefinition) -
     def materialise(context: dg.AssetExecutionContext, murmuration: Murmuration):  # noqa: ANN202  Dagster reads it
         tenant = murmuration.tenant(tenant_id)
         days = days_of(context) if step.partitioned else []
-        commits = flow.execute(step, tenant, days)
-        for output, commit in commits.items():
-            _report(context, tenant, output, commit, days)
+        # A run for late data names the range that it may touch; what it asks for is only what differs there.
+        late = step.partitioned and RECOMPUTE_REASON in context.run.tags
+        work = flow.perform(step, tenant, Freshness(tenant).stale(step, days) if late else days, days)
+        for output in step.outputs:
+            _report(context, tenant, output, work, days)
 
     return materialise
 
 
-def _report(context: dg.AssetExecutionContext, tenant: Tenant, output: str, commit: Commit, days: list[date]) -> None:
+def _report(context: dg.AssetExecutionContext, tenant: Tenant, output: str, work: flow.Work, days: list[date]) -> None:
     key = key_of(tenant.id, output)
+    commit = work.commits.get(output)
     if not days:
-        context.add_asset_metadata({**commit_metadata(commit, None), **preview(tenant, output, None)}, asset_key=key)
+        shown = preview(tenant, output, None)
+        context.add_asset_metadata({**work_metadata(work, output, None), **shown}, asset_key=key)
         return
-    numbers = day_numbers(tenant, output, days)
+    numbers = day_numbers(tenant, output, list(commit.rows) if commit else [])
     for day in days:
         shown = preview(tenant, output, day) if day == days[-1] else {}
-        metadata = {**commit_metadata(commit, day), **numbers.get(day, {}), **shown}
+        metadata = {**work_metadata(work, output, day), **numbers.get(day, {}), **shown}
         context.add_asset_metadata(metadata, asset_key=key, partition_key=day.isoformat())

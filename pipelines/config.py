@@ -59,6 +59,12 @@ class InboxSource(Strict):
     external_id_env: str | None = Field(default=None, description="environment variable that holds the external id")
 
 
+class References(Strict):
+    """When a row that names an entity which has not arrived becomes worth a warning."""
+
+    max_age_days: int = Field(default=7, ge=0, description="days of data, counted from the row's first version")
+
+
 class TenantConfig(Strict):
     """``tenant.yaml``."""
 
@@ -72,6 +78,7 @@ class TenantConfig(Strict):
     )
     exports: ExportTargets = ExportTargets()
     inbox: tuple[InboxSource, ...] = Field(default=(), description="URLs; inbox/<tenant> under home by default")
+    references: References = References()
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
     raw_retention_days: int = Field(default=90, ge=1, description="how long received bytes stay in the vault")
     public_host: str = "murmuration.example"

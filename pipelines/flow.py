@@ -6,10 +6,11 @@ The command line, Dagster's assets and the tests all come through ``execute``; w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
+from pipelines.changes import RowChanges, before, row_changes
 from pipelines.cohorts import steps as cohorts
 from pipelines.config import Tenant
 from pipelines.delivery import steps as delivery
@@ -17,7 +18,7 @@ from pipelines.entities import steps as entities
 from pipelines.errors import MurmurError, UsageError
 from pipelines.exports import steps as exports
 from pipelines.facts import steps as facts
-from pipelines.freshness import Freshness
+from pipelines.freshness import CARRIED, Freshness, reason
 from pipelines.signals import steps as signals
 from pipelines.step import Check, CheckResult, Step
 from pipelines.storage.lake import Commit
@@ -46,29 +47,57 @@ class CheckFailedError(MurmurError):
 
 
 @dataclass(frozen=True)
+class Work:
+    """What was computed of one step.
+
+    Attributes:
+        commits: by output.
+        reasons: why each partition was computed; the key is None for a step without days.
+        changes: by output and partition, how many rows differ from before; lake tables only.
+        skipped: later days that were left alone, because the carried state before them is what it was.
+    """
+
+    commits: dict[str, Commit]
+    reasons: dict[date | None, str] = field(default_factory=dict)
+    changes: dict[str, dict[date | None, RowChanges]] = field(default_factory=dict)
+    skipped: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What happened to one step.
 
     Attributes:
         step: the step.
         days: days that were computed; empty when everything was up to date.
-        commits: by output; empty when nothing was computed.
+        work: what was computed.
         checks: results of the checks of its outputs.
     """
 
     step: Step
     days: tuple[date, ...]
-    commits: dict[str, Commit]
+    work: Work
     checks: tuple[CheckResult, ...]
 
+    @property
+    def commits(self) -> dict[str, Commit]:
+        """By output; empty when nothing was computed."""
+        return self.work.commits
 
-def execute(step: Step, tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+
+def execute(step: Step, tenant: Tenant, days: Sequence[date], tail: Sequence[date] = ()) -> dict[str, Commit]:
+    """The commits of ``perform``."""
+    return perform(step, tenant, days, tail).commits
+
+
+def perform(step: Step, tenant: Tenant, days: Sequence[date], tail: Sequence[date] = ()) -> Work:
     """Publish a step's outputs for some days and remember which inputs they were made from.
 
     Args:
         step: what to compute.
         tenant: whose.
         days: in any order; ignored for a step without partitions.
+        tail: later days that are published too as far as the state which the step carries has changed before them.
 
     Raises:
         ConflictError: another run published in between; run it again.
@@ -76,13 +105,34 @@ def execute(step: Step, tenant: Tenant, days: Sequence[date]) -> dict[str, Commi
     """
     ordered = sorted(set(days)) if step.partitioned else []
     if step.partitioned and not ordered:
-        return {}
+        return Work({})
+    further = [day for day in sorted(set(tail) - set(ordered)) if step.advance and day > ordered[0]]
     freshness = Freshness(tenant)
     # Fingerprints are taken before the inputs are read: a change in between makes the days stale, never silently fresh.
-    seen = freshness.fingerprints(step, ordered)
-    commits = step.run(tenant, ordered)
-    freshness.record(step, seen)
-    return commits
+    seen = freshness.fingerprints(step, [*ordered, *further])
+    recorded = freshness.recorded(step)
+    was = {output: before(tenant.lake, output) for output in step.outputs}
+    commits = step.advance(tenant, ordered, further) if step.advance else step.run(tenant, ordered)
+    made = {day for commit in commits.values() for day in commit.rows} | set(ordered)
+    freshness.record(step, {key: parts for key, parts in seen.items() if _day(key) in made or not step.partitioned})
+    return Work(
+        commits,
+        {
+            _day(key): _why(recorded.get(key), parts, _day(key) in further)
+            for key, parts in seen.items()
+            if _day(key) in made
+        },
+        {output: row_changes(tenant.lake, commit, was[output]) for output, commit in commits.items()},
+        tuple(day for day in further if day not in made),
+    )
+
+
+def _why(recorded: Mapping[str, str] | None, now: Mapping[str, str], carried: bool) -> str:
+    return CARRIED if carried else reason(recorded, dict(now))
+
+
+def _day(key: str) -> date | None:
+    return date.fromisoformat(key) if key else None
 
 
 def check(tenant: Tenant, tables: Iterable[str], days: Sequence[date]) -> tuple[CheckResult, ...]:
@@ -129,12 +179,13 @@ def run(
         asked = [day for day in known if first is None or day >= first] if force else []
         days = sorted({*stale, *asked}) if step.partitioned else []
         if not (stale or asked or force):
-            outcomes.append(Outcome(step, (), {}, ()))
+            outcomes.append(Outcome(step, (), Work({}), ()))
             continue
         on_step(step, days)
-        commits = execute(step, tenant, days)
-        checks = check(tenant, step.outputs, days)
-        outcomes.append(Outcome(step, tuple(days), commits, checks))
+        work = perform(step, tenant, days, known)
+        computed = sorted(day for day in work.reasons if day)
+        checks = check(tenant, step.outputs, computed)
+        outcomes.append(Outcome(step, tuple(computed), work, checks))
         for result in checks:
             if result.blocking and not result.passed:
                 raise CheckFailedError(

@@ -5,7 +5,7 @@ Each stage lists its steps; ``pipelines.flow`` puts them in order, and Dagster's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +18,8 @@ from pipelines.storage.lake import Commit, Writer
 
 Group = Literal["entities", "facts", "signals", "cohorts", "delivery", "exports"]
 Run = Callable[[Tenant, Sequence[date]], dict[str, Commit]]
+Advance = Callable[[Tenant, Sequence[date], Sequence[date]], dict[str, Commit]]
+Lookback = Callable[[Tenant], Mapping[str, int]]
 Writers = dict[str, Writer]
 
 
@@ -63,6 +65,9 @@ class Step:
         run: publishes ``outputs`` for the days; days are sorted, and empty for a step without partitions.
         partitioned: whether the outputs have a partition per tenant day.
         carries_state: a day also depends on the day before, so a correction is computed forward.
+        advance: publishes ``outputs`` for some days, and of the later days that it is given those before which the
+            carried state has changed; a step that carries state and has none recomputes every later day.
+        lookback: tables of which a day reads earlier partitions as well, and how many days back.
         kinds: labels for the asset graph, such as ``polars`` or ``delta``.
         code_version: changes when the meaning of the result changes.
     """
@@ -74,6 +79,8 @@ class Step:
     run: Run
     partitioned: bool = True
     carries_state: bool = False
+    advance: Advance | None = None
+    lookback: Lookback = lambda tenant: {}
     kinds: tuple[str, ...] = ("polars", "delta")
     code_version: str = "1"
     description: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -14,7 +15,7 @@ from pipelines import flow
 from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
 from pipelines.config import Workspace
 from pipelines.entities.waiting import waiting
-from pipelines.freshness import Freshness
+from pipelines.freshness import Freshness, reasons
 from pipelines.step import Step
 from schemas.registry import LAKE
 
@@ -60,6 +61,11 @@ def run(
         progress.update(task, description="done", completed=len(steps))
     rows = [row for outcome in outcomes for row in _rows(outcome)]
     emit(rows, as_json, lambda: _print_outcomes(rows))
+    for outcome in outcomes:
+        for check in outcome.checks:
+            if not check.passed:
+                evidence = ", ".join(f"{name} {value}" for name, value in check.evidence.items())
+                note(f"warning: {check.name}: {check.description} {evidence}")
 
 
 @click.command()
@@ -78,10 +84,17 @@ def status(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
     emit({"tables": rows, "waiting": waited}, as_json, lambda: _print_status(rows, waited))
 
 
+def _reasons(counts: dict[str, int]) -> str:
+    return "; ".join(f"{text} ({count})" for text, count in counts.items())
+
+
 def _print_status(rows: list[dict[str, Any]], waited: list[dict[str, Any]]) -> None:
     columns = ["stage", "table", "first_day", "last_day", "rows", "stale_days"]
     shown = [[*(row[name] for name in columns), _spans(row["stale"]) or row["whole"]] for row in rows]
     table([*columns, "which"], shown)
+    for row in rows:
+        if row["stale_because"]:
+            note(f"{row['table']} is stale: {_reasons(row['stale_because'])}")
     if waited:
         click.echo()
         columns = ["waits_for", "missing", "rows", "days", "oldest"]
@@ -106,6 +119,7 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
     """One row for each output; how many rows an export has is in its manifests, which are not read here."""
     lake = freshness.tenant.lake
     stale = freshness.stale(step, available)
+    because = Counter(reasons(freshness, step, stale).values())
     found = []
     for output in step.outputs:
         counted = lake.rows(output) if lake.exists(output) else {}
@@ -118,6 +132,7 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
                 "last_day": days[-1] if days else None,
                 "rows": sum(counted.values()) if output in LAKE else None,
                 "stale_days": len(stale) if step.partitioned else min(len(stale), 1),
+                "stale_because": dict(because.most_common()),
                 "stale": stale if step.partitioned else [],
                 "whole": "all" if stale and not step.partitioned else None,
             }
@@ -128,7 +143,9 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
 def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
     failed = [check.name for check in outcome.checks if not check.passed]
     if not outcome.commits:
-        return [{"step": outcome.step.name, "table": None, "days": 0, "rows": 0, "changed": 0, "failed_checks": failed}]
+        nothing = {"days": 0, "rows": 0, "changed": 0, "rows_changed": 0, "partitions_skipped_equal": 0}
+        return [{"step": outcome.step.name, "table": None, **nothing, "recompute_reason": {}, "failed_checks": failed}]
+    because = dict(Counter(outcome.work.reasons.values()).most_common())
     return [
         {
             "step": outcome.step.name,
@@ -136,6 +153,9 @@ def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
             "days": len(outcome.days),
             "rows": sum(commit.rows.values()),
             "changed": len(commit.changed),
+            "rows_changed": sum(found.total for found in outcome.work.changes.get(commit.table, {}).values()),
+            "partitions_skipped_equal": len(commit.equal) + len(outcome.work.skipped),
+            "recompute_reason": because,
             "failed_checks": failed,
         }
         for commit in outcome.commits.values()
@@ -143,11 +163,14 @@ def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
 
 
 def _print_outcomes(rows: list[dict[str, Any]]) -> None:
-    columns = ["step", "table", "days", "rows", "changed"]
+    columns = ["step", "table", "days", "rows", "changed", "rows_changed", "skipped_equal"]
     done = [row for row in rows if row["table"]]
     if done:
         # A table without partitions is computed over no days.
-        table(columns, [[row[name] if name != "days" else row[name] or None for name in columns] for row in done])
+        shown = [{**row, "days": row["days"] or None, "skipped_equal": row["partitions_skipped_equal"]} for row in done]
+        table(columns, [[row[name] for name in columns] for row in shown])
+        for step, because in {row["step"]: row["recompute_reason"] for row in done}.items():
+            note(f"{step}: {_reasons(because)}")
     else:
         note("everything is up to date")
 

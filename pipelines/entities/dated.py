@@ -15,6 +15,8 @@ from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.entities.fold import SYSTEM, latest
 from pipelines.landing import store
+from pipelines.landing.extracts import moved_versions, of_batches, repeated_ids
+from pipelines.storage.hashing import identifier
 from schemas.entities import ENTITIES, Entity
 
 #: Days whose repeated ids are folded together, which bounds memory in a long backfill.
@@ -65,7 +67,9 @@ def winners(
     return repeated, newest.with_columns(local_date(pl.col(entity.day_instant), tenant.zone).alias("date"))
 
 
-def current(tenant: Tenant, name: str, candidate: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
+def current(
+    tenant: Tenant, name: str, candidate: pl.Expr, columns: Sequence[str], keep: str | None = None
+) -> pl.DataFrame:
     """Latest rows, on any day, of the ids that have a version which satisfies ``candidate``.
 
     It reads landing, so that what a day's facts need of other days does not depend on which days were published.
@@ -75,11 +79,17 @@ def current(tenant: Tenant, name: str, candidate: pl.Expr, columns: Sequence[str
         name: entity name.
         candidate: a predicate over the columns of a version; the latest row may no longer satisfy it.
         columns: columns to return.
+        keep: what the candidates are called; those of a batch are then looked for once.
     """
     entity = ENTITIES[name]
-    versions = store.scan(tenant, name)
-    several = versions.filter("repeat").select("id_key").unique().collect(engine="streaming")
-    hits = versions.filter(candidate).select("id_key", "op", *columns).collect(engine="streaming")
+    several = repeated_ids(tenant, name)
+
+    def wanted(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.filter(candidate).select("id_key", "op", *columns)
+
+    meaning = f"{keep}-{identifier(str(candidate), *columns)[:8]}"
+    found = of_batches(tenant, name, meaning, wanted) if keep else wanted(store.scan(tenant, name))
+    hits = found.collect(engine="streaming")
     alone = hits.join(several, on="id_key", how="anti").filter(pl.col("op") != "delete").select(columns)
     folding = hits.select("id_key").unique().join(several, on="id_key", how="semi")
     if folding.is_empty():
@@ -89,7 +99,7 @@ def current(tenant: Tenant, name: str, candidate: pl.Expr, columns: Sequence[str
 
 def _repeated(tenant: Tenant, entity: Entity, days: Sequence[date], extra: pl.DataFrame | None) -> pl.DataFrame:
     """Keys of ids that have a version on one of the days and another one anywhere."""
-    several = store.scan(tenant, entity.name).filter("repeat").select("id_key")
+    several = repeated_ids(tenant, entity.name).lazy()
     if extra is not None:
         several = pl.concat([several, extra.lazy().select("id_key")])
     here = store.scan(tenant, entity.name, days).select("id_key")
@@ -98,9 +108,18 @@ def _repeated(tenant: Tenant, entity: Entity, days: Sequence[date], extra: pl.Da
 
 def _versions(tenant: Tenant, entity: Entity, keys: pl.DataFrame, extra: pl.DataFrame | None) -> pl.DataFrame:
     columns = [*SYSTEM, *(column.name for column in entity.stored)]
-    found = store.scan(tenant, entity.name).join(keys.lazy(), on="id_key", how="semi").select(columns)
-    frame = found.collect(engine="streaming") if keys.height else entity_versions(entity)
+    frame = _landed_versions(tenant, entity, keys).select(columns) if keys.height else entity_versions(entity)
     return frame if extra is None else pl.concat([frame, extra.select(columns)])
+
+
+def _landed_versions(tenant: Tenant, entity: Entity, keys: pl.DataFrame) -> pl.DataFrame:
+    """Every version of some ids; only the days on which they lie are opened."""
+    places = moved_versions(tenant, entity.name).join(keys, on="id_key", how="semi")
+    days = places["date"].unique().drop_nulls().sort().to_list()
+    # A version without an instant lies on no day, and an id with one version is not among the places.
+    narrow = bool(days) and not places["date"].null_count() and places["id_key"].n_unique() == keys.height
+    rows = store.scan(tenant, entity.name, days if narrow else None)
+    return rows.join(keys.lazy(), on="id_key", how="semi").collect(engine="streaming")
 
 
 def entity_versions(entity: Entity) -> pl.DataFrame:

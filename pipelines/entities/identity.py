@@ -21,7 +21,7 @@ _COLUMNS = ("flockr_vid", "customer_id", "resolution_event", "occurred_at")
 
 def links_in_events(tenant: Tenant) -> pl.DataFrame:
     """Versions of ``identity_links`` made from the latest events of all days, with the columns that ``fold`` needs."""
-    events = current(tenant, "customer_events", pl.col("resolution_event").is_not_null(), _COLUMNS)
+    events = current(tenant, "customer_events", pl.col("resolution_event").is_not_null(), _COLUMNS, keep="resolved")
     entity = ENTITIES["identity_links"]
     return (
         events.drop_nulls()

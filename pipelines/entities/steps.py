@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.entities.business_date import with_business_date
-from pipelines.entities.checks import CHECKS
+from pipelines.entities.checks import CHECKS as TABLE_CHECKS
 from pipelines.entities.consents import opt_outs_in_customers
 from pipelines.entities.dated import entity_versions, partitions
 from pipelines.entities.fold import newest, states
@@ -17,15 +17,18 @@ from pipelines.entities.history import valid_time
 from pipelines.entities.identity import links_in_events
 from pipelines.entities.ledgers import batch_partitions, batches, quarantine
 from pipelines.entities.merges import customer_merges
+from pipelines.entities.reference_age import CHECK as REFERENCES_CHECK
 from pipelines.entities.references import unresolved
 from pipelines.entities.stock import stock_in_products
 from pipelines.landing import store
-from pipelines.step import Step, Writers, publish
+from pipelines.step import Check, Step, Writers, publish
 from pipelines.storage.lake import Commit
 from schemas.entities import ENTITIES
 from schemas.registry import DIMENSIONS
 
 __all__ = ["CHECKS", "STEPS"]
+
+CHECKS: tuple[Check, ...] = (*TABLE_CHECKS, REFERENCES_CHECK)
 
 
 def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:

@@ -16,13 +16,14 @@ from pipelines.landing import store
 from pipelines.storage.hashing import subject_key
 
 
-def cross_day_orders(tenant: Tenant) -> dict[date, int]:
-    """By day: a number that changes when an order that spans this day and another one changes.
+def cross_day_orders(tenant: Tenant) -> dict[date, str]:
+    """By day: a text that changes when an order that spans this day and another one changes.
 
-    A day without such orders is not in the result. The number does not depend on the order of arrival.
+    A day without such orders is not in the result. The text does not depend on the order of arrival.
     """
     columns = ("external_id", "event_name", "occurred_at", "customer_id", "flockr_vid", "order_id")
-    completed = current(tenant, "customer_events", pl.col("event_name") == "Order Completed", columns)
+    named = pl.col("event_name") == "Order Completed"
+    completed = current(tenant, "customer_events", named, columns, keep="completed")
     events = completed.filter((pl.col("event_name") == "Order Completed") & pl.col("order_id").is_not_null()).select(
         local_date(pl.col("occurred_at"), tenant.zone).alias("event_day"),
         "order_id",
@@ -37,12 +38,12 @@ def cross_day_orders(tenant: Tenant) -> dict[date, int]:
         .collect(engine="streaming")
     )
     # Without a transaction the first of several events counts, so that they depend on each other as well.
-    named = events.select(external_id="order_id", date="event_day", version="event")
-    pairs = events.join(pl.concat([versions, named]), left_on="order_id", right_on="external_id").filter(
+    asked = events.select(external_id="order_id", date="event_day", version="event")
+    pairs = events.join(pl.concat([versions, asked]), left_on="order_id", right_on="external_id").filter(
         pl.col("date").is_not_null() & (pl.col("date") != pl.col("event_day"))
     )
     weighed = pairs.with_columns(pl.concat_str("order_id", "event", "version", separator="\x1f").alias("pair"))
     weighed = weighed.with_columns(subject_key("pair").alias("weight"))
     both = pl.concat([weighed.select("weight", day=pl.col(side)) for side in ("event_day", "date")])
     totals = both.group_by("day").agg(pl.col("weight").sum())
-    return dict(totals.select("day", "weight").iter_rows())
+    return {day: str(weight) for day, weight in totals.select("day", "weight").iter_rows()}

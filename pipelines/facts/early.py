@@ -1,4 +1,4 @@
-"""Rows that name a product or link before its first version: they take what that version says.
+"""Which versions of products and links the rows of a day use, named before their first version or after it.
 
 Which days are out of date is decided elsewhere; this says what to compare. A reference that nothing resolves is not
 looked at here.
@@ -7,52 +7,112 @@ looked at here.
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 
 import polars as pl
 
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.facts.events import STEPS_OF_A_CART, with_lines
+from pipelines.landing.extracts import of_partitions
 from pipelines.storage.hashing import subject_key
 
 Weights = dict[date, str]
 
 
-def early_prices(tenant: Tenant) -> Weights:
-    """By day: a text that changes with the first version of a product that a cart of the day named before it."""
-    firsts = _firsts(tenant, "products_history")
-    rows = _before(tenant, firsts, list(STEPS_OF_A_CART), ("product_id", "products"))
-    return _weights(with_lines(rows).select("date", "occurred_at", "product_id"), firsts, "product_id")
+def prices_used(tenant: Tenant) -> Weights:
+    """By day: a text that changes with what holds, at some time of the day, for a product that a cart of the day names.
+
+    Versions up to the end of the day count, and the first one of a product that has none by then.
+    """
+    named = of_partitions(tenant, "customer_events", "in_carts", _in_carts).collect()
+    versions = _versions(tenant, "products_history")
+    running = (
+        versions.group_by("id", "day")
+        .agg(pl.col("weight").sum())
+        .sort("day")
+        .with_columns(pl.col("weight").cum_sum().over("id"))
+    )
+    firsts = _firsts(versions).select("id", pl.col("weight").alias("first"))
+    used = (
+        named.join(firsts, on="id")
+        .sort("date")
+        .join_asof(running, left_on="date", right_on="day", by="id", check_sortedness=False)
+        .select("date", pl.concat_str("id", pl.coalesce("weight", "first"), separator="\x1f").alias("said"))
+        .with_columns(subject_key("said"))
+    )
+    return _summed(used.rename({"said": "weight"}))
+
+
+def publications(tenant: Tenant) -> Weights:
+    """By day: a text that changes with the first publication of a product that counts from the day on.
+
+    It counts from the day on which the product is first viewed, sold or measured, or is published where that is later:
+    who was not there does not learn of it, and who is there has learned of it.
+    """
+    tables = {"product_hourly": pl.col("views") != 0, "product_daily": _SOLD, "stock_levels": pl.lit(value=True)}
+    first_days = [
+        of_partitions(tenant, table, "products", partial(_named, rows)).group_by("id").agg(pl.col("date").min())
+        for table, rows in tables.items()
+    ]
+    said = pl.concat_str("external_id", pl.col("first_published_at").to_physical(), separator="\x1f").alias("weight")
+    told = tenant.lake.scan("products").filter(pl.col("first_published_at").is_not_null())
+    published = told.select(
+        subject_key("external_id").alias("id"),
+        local_date(pl.col("first_published_at"), tenant.zone).alias("day"),
+        said,
+    )
+    known = published.with_columns(subject_key("weight")).join(pl.concat(first_days).unique(), on="id")
+    return _summed(known.select(pl.max_horizontal("date", "day").alias("date"), "weight").collect())
+
+
+_SOLD = pl.any_horizontal(pl.col("views", "adds", "purchases", "units_sold", "units_returned") != 0)
+
+
+def _named(wanted: pl.Expr, rows: pl.LazyFrame) -> pl.LazyFrame:
+    found = rows.filter(wanted & pl.col("product_id").is_not_null())
+    return found.select("date", subject_key("product_id").alias("id")).unique()
 
 
 def early_clicks(tenant: Tenant) -> Weights:
     """By day: a text that changes with the first version of a link that was clicked on the day before it."""
-    firsts = _firsts(tenant, "links_history")
-    return _weights(_before(tenant, firsts, ["Link Clicked"], ("link_id",)), firsts, "link_id")
+    named = of_partitions(tenant, "customer_events", "clicked", _clicked).collect()
+    firsts = _firsts(_versions(tenant, "links_history"))
+    return _summed(named.join(firsts, on="id").filter(pl.col("first_at") > pl.col("occurred_at")))
 
 
-def _firsts(tenant: Tenant, history: str) -> pl.DataFrame:
-    """external_id, first_at, weight: a number that changes with what is said at the first instant."""
-    first = pl.col("effective_from") == pl.col("effective_from").min().over("external_id")
+def _in_carts(rows: pl.LazyFrame) -> pl.LazyFrame:
+    def opened(frame: pl.DataFrame) -> pl.DataFrame:
+        return with_lines(frame).select("date", "product_id").drop_nulls().unique()
+
+    named = rows.filter(pl.col("event_name").is_in(list(STEPS_OF_A_CART))).select("date", "product_id", "products")
+    schema = pl.Schema({"date": pl.Date(), "product_id": pl.String()})
+    return named.map_batches(opened, schema=schema).select("date", subject_key("product_id").alias("id")).unique()
+
+
+def _clicked(rows: pl.LazyFrame) -> pl.LazyFrame:
+    clicks = rows.filter(pl.col("event_name").is_in(["Link Clicked"]) & pl.col("link_id").is_not_null())
+    return clicks.group_by("date", subject_key("link_id").alias("id")).agg(pl.col("occurred_at").min())
+
+
+def _versions(tenant: Tenant, history: str) -> pl.DataFrame:
+    """id, day, at, weight of every version: a number that changes with what it says and since when."""
     said = pl.concat_str("external_id", pl.col("effective_from").to_physical(), "version_hash", separator="\x1f")
-    versions = tenant.lake.scan(history).filter(first).select("external_id", "effective_from", said.alias("said"))
-    weighed = versions.with_columns(subject_key("said").alias("weight"))
-    totals = weighed.group_by("external_id").agg(
-        pl.col("effective_from").min().alias("first_at"), pl.col("weight").sum()
+    rows = tenant.lake.scan(history).select("external_id", "effective_from", said.alias("weight")).collect()
+    return rows.select(
+        subject_key("external_id").alias("id"),
+        local_date(pl.col("effective_from"), tenant.zone).alias("day"),
+        pl.col("effective_from").alias("at"),
+        subject_key("weight"),
     )
-    return totals.collect()
 
 
-def _before(tenant: Tenant, firsts: pl.DataFrame, names: list[str], columns: tuple[str, ...]) -> pl.DataFrame:
-    """date, occurred_at and the columns of the events that may lie before a first version: few days, mostly none."""
-    until = firsts.select(local_date(pl.col("first_at").max(), tenant.zone)).item()
-    days = [day for day in tenant.lake.days("customer_events") if until is not None and day <= until]
-    rows = tenant.lake.scan("customer_events", days).filter(pl.col("event_name").is_in(names))
-    return rows.select("date", "occurred_at", *columns).collect(engine="streaming")
+def _firsts(versions: pl.DataFrame) -> pl.DataFrame:
+    """id, first_at, weight: what is said at the first instant."""
+    first = versions.filter(pl.col("at") == pl.col("at").min().over("id"))
+    return first.group_by("id").agg(pl.col("at").min().alias("first_at"), pl.col("weight").sum())
 
 
-def _weights(rows: pl.DataFrame, firsts: pl.DataFrame, key: str) -> Weights:
-    named = rows.group_by("date", key).agg(pl.col("occurred_at").min())
-    early = named.join(firsts, left_on=key, right_on="external_id").filter(pl.col("first_at") > pl.col("occurred_at"))
-    totals = early.group_by("date").agg(pl.col("weight").sum())
+def _summed(rows: pl.DataFrame) -> Weights:
+    totals = rows.group_by("date").agg(pl.col("weight").sum())
     return {day: str(total) for day, total in totals.iter_rows()}

@@ -18,10 +18,13 @@ from pipelines.facts import orders as order_rollups
 from pipelines.facts import places, stock, visitor_orders
 from pipelines.facts import products as product_rollups
 from pipelines.facts.checks import CHECKS
+from pipelines.facts.stock_days import days_with_stock
 from pipelines.step import Step, Writers, publish
 from pipelines.storage.lake import Commit
 
 __all__ = ["CHECKS", "STEPS"]
+
+PRODUCTS_STEP = "product_facts"
 
 
 def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
@@ -75,6 +78,11 @@ def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
 def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish demand, sales and stock of products; stock is carried forward from every earlier published day."""
+    return advance_products(tenant, days, ())
+
+
+def advance_products(tenant: Tenant, days: Sequence[date], tail: Sequence[date]) -> dict[str, Commit]:
+    """``product_facts``, and of the days in ``tail`` those before which the carried stock has changed."""
 
     def fill(writers: Writers) -> None:
         who = _identity(tenant)
@@ -82,12 +90,7 @@ def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
         happened = _days_with_rows(tenant, "customer_events")
         sold = _days_with_rows(tenant, "order_lines")
         measured = _days_with_rows(tenant, "stock_levels")
-        held, upto = stock.last_by_place(_stock(tenant, [])), date.min
-        for day in days:
-            between = [other for other in measured if upto <= other < day]
-            if between:
-                held = stock.last_by_place(pl.concat([held.lazy(), _stock(tenant, between)]))
-            upto = day
+        for day, held in days_with_stock(tenant, PRODUCTS_STEP, days, tail):
             lines = tenant.lake.read("order_lines", [day] if day in sold else [])
             events = _demand_events(tenant, [day] if day in happened else [], who)
             acts = product_rollups.demand(events, lines)
@@ -150,7 +153,11 @@ def _reached(tenant: Tenant, days: Sequence[date], who: _Identity) -> pl.DataFra
     Event and transaction may lie on two days, either of which may be published later, so both are looked up in landing.
     """
     completed = current(
-        tenant, "customer_events", pl.col("event_name") == "Order Completed", visitor_orders.COMPLETED_COLUMNS
+        tenant,
+        "customer_events",
+        pl.col("event_name") == "Order Completed",
+        visitor_orders.COMPLETED_COLUMNS,
+        keep="completed",
     ).filter(pl.col("event_name") == "Order Completed")
     named = completed.with_columns(visitor_orders.order_of_event().alias("order_id"))
     on_days = named.filter(local_date(pl.col("occurred_at"), tenant.zone).is_in(list(days))).select("order_id")
@@ -183,7 +190,7 @@ STEPS: tuple[Step, ...] = (
         description="Sales and returns, whose they are, and which of them end a visitor's cart.",
     ),
     Step(
-        name="product_facts",
+        name=PRODUCTS_STEP,
         group="facts",
         outputs=("product_hourly", "product_daily"),
         inputs=(
@@ -198,6 +205,7 @@ STEPS: tuple[Step, ...] = (
         ),
         run=product_facts,
         carries_state=True,
+        advance=advance_products,
         code_version="2",
         description="Demand, sales and stock of products.",
     ),

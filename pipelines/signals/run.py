@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,22 +10,25 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.calendar import Day, day_of, days_between
+from pipelines.carry import Trail, day_inputs, folder
 from pipelines.config import Tenant
 from pipelines.errors import UsageError
+from pipelines.facts.early import publications
 from pipelines.facts.places import tenant_containment
 from pipelines.signals import demand, evaluate, snapshots
 from pipelines.signals import state as states
 from pipelines.signals.arrays import Products
 from pipelines.signals.catalogue import Momentum, Runway, Scarcity, Signal, signals
-from pipelines.signals.chain import chain, is_checkpoint
 from pipelines.signals.evaluate import Inputs
 from pipelines.signals.scarcity import SALES_DAYS, Sales
-from pipelines.signals.state import PARTS, PREVIOUS, State
+from pipelines.signals.state import PREVIOUS, State
 from pipelines.step import Writers, publish
 from pipelines.storage.hashing import identifiers, logical_sha256
 from pipelines.storage.lake import Commit
 
-INPUTS = ("product_hourly", "product_daily", "stock_levels")
+STEP = "product_signals"
+#: Changes when the columns of the state or their meaning do.
+LAYOUT = "2"
 HOURLY = ["product_id", "hour", "views", "views_last_15m"]
 DAILY = ["date", "product_id", "purchases", "units_sold", "units_returned", "in_stock"]
 STOCK = ["product_id", "outlet_id", "group_id", "measured_at", "external_id", "available"]
@@ -53,17 +57,26 @@ def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
         UsageError: a definition is wrong.
         ContractError: a result violates its table; nothing is published.
     """
+    return advance(tenant, days, ())
+
+
+def advance(tenant: Tenant, days: Sequence[date], tail: Sequence[date]) -> dict[str, Commit]:
+    """``run``, and of the days in ``tail`` those before which the state has changed."""
     definitions = signals(tenant)
     _one_of_each(definitions)
-    wanted = set(days)
 
     def fill(writers: Writers) -> None:
-        for day, snapshot, crossings in results(tenant, definitions, sorted(wanted)):
-            if day in wanted:
-                writers["signal_snapshots"].put(day, snapshot)
-                writers["signal_crossings"].put(day, crossings)
+        for day, snapshot, crossings in results(tenant, definitions, sorted(set(days)), tail):
+            writers["signal_snapshots"].put(day, snapshot)
+            writers["signal_crossings"].put(day, crossings)
 
     return publish(tenant, ("signal_snapshots", "signal_crossings"), fill)
+
+
+def lookback(tenant: Tenant) -> dict[str, int]:
+    """How many days before a day are read of the facts: hours leave a window, and sales are of two weeks."""
+    hours = max(states.window_hours(signals(tenant)))
+    return {"product_hourly": hours // 24 + 2, "product_daily": SALES_DAYS}
 
 
 def _one_of_each(definitions: dict[str, Signal]) -> None:
@@ -74,39 +87,43 @@ def _one_of_each(definitions: dict[str, Signal]) -> None:
 
 
 def results(
-    tenant: Tenant, definitions: dict[str, Signal], days: Sequence[date]
+    tenant: Tenant, definitions: dict[str, Signal], days: Sequence[date], tail: Sequence[date] = ()
 ) -> Iterator[tuple[date, pl.DataFrame, pl.DataFrame]]:
-    """Yield (day, snapshots, crossings) of every day that is computed, in order; state is saved on the way."""
-    published = _published(tenant)
+    """Yield (day, snapshots, crossings) of every day to publish, in order; state is saved on the way."""
     inside = tenant_containment(tenant)
+    windows = states.window_hours(definitions)
+    context = Run(tenant, definitions, windows, _published(tenant), inside, {})
+    trail = _trail(tenant, definitions, inside, max([*days, *tail]), windows)
+    state = _empty(windows)
+    for turn in trail.walk(days, tail):
+        if turn.begin:
+            state = _empty(windows)
+        if turn.load:
+            state = states.load(trail, turn.load, windows)
+        snapshot, crossings = one_day(context, state, day_of(turn.day, tenant.zone))
+        trail.made(turn.day, states.parts(state))
+        if turn.publish:
+            yield turn.day, snapshot, crossings
+
+
+def _trail(
+    tenant: Tenant, definitions: dict[str, Signal], inside: pl.DataFrame, last: date, windows: list[int]
+) -> Trail:
     versions = {signal.id: signal.definition_version for signal in definitions.values()}
-    links = chain(
-        tenant.state / "signals",
-        tenant.lake,
-        INPUTS,
-        {**versions, "places": logical_sha256(inside)},
-        max(days),
-        lambda day: _published_before(published, day_of(day, tenant.zone)),
-    )
-    context = Run(tenant, definitions, states.window_hours(definitions), published, inside, {})
-    resumed = links.resume(min(days), lambda day: links.has(day, PARTS))
-    state = (
-        states.load(links, resumed, context.windows) if resumed else State(Products(states.defaults(context.windows)))
-    )
-    for day in links.plan(days, resumed):
-        snapshot, crossings = one_day(context, state, day_of(day, tenant.zone))
-        if is_checkpoint(day, max(days)):
-            states.save(links, day, state)
-        yield day, snapshot, crossings
+    seed = json.dumps([LAYOUT, sorted(versions.items()), logical_sha256(inside)])
+    reach = {"stock_levels": 0, **lookback(tenant)}
+    told = publications(tenant)
+    inputs = day_inputs(tenant.lake, reach, seed, last, lambda day: told.get(day, ""))
+    return Trail(folder(tenant, STEP), inputs, states.parts(_empty(windows)))
+
+
+def _empty(windows: list[int]) -> State:
+    return State(Products(states.defaults(windows)))
 
 
 def _published(tenant: Tenant) -> pl.DataFrame:
     rows = tenant.lake.scan("products").select(pl.col("external_id").alias("product_id"), "first_published_at")
     return rows.drop_nulls().sort("first_published_at", "product_id").collect()
-
-
-def _published_before(published: pl.DataFrame, day: Day) -> str:
-    return logical_sha256(published.filter(pl.col("first_published_at").is_between(day.start, day.end, closed="left")))
 
 
 def one_day(context: Run, state: State, day: Day) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -130,6 +147,7 @@ def one_day(context: Run, state: State, day: Day) -> tuple[pl.DataFrame, pl.Data
         crossings.append(moved)
     snapshot = snapshots.snapshot(state, context.definitions, demand.grid(day)[-1], sales)
     state.snapshot = snapshot.select(list(PREVIOUS))
+    states.settle(state, context.of(Momentum), demand.grid(day)[-1])
     return snapshot, _crossing_rows(context, pl.concat(crossings))
 
 

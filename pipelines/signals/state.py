@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
+import numpy as np
 import polars as pl
 
+from pipelines.carry import Trail
 from pipelines.signals import momentum, scarcity
 from pipelines.signals.arrays import Products
-from pipelines.signals.catalogue import Signal
-from pipelines.signals.chain import Chain
+from pipelines.signals.catalogue import Momentum, Signal
 from pipelines.signals.demand import HISTORY_HOURS, NEVER, RECENT_HOURS, Hours, column
 from pipelines.signals.units import HOUR
 
-PARTS = ("products", "places", "snapshot", "clock")
 PREVIOUS = {"signal_id": pl.String, "subject": pl.String, "value": pl.Float64, "state": pl.String}
 
 
@@ -52,19 +52,41 @@ def defaults(windows: list[int]) -> dict[str, int]:
     return {"first_seen": NEVER, **sums, **momentum.DEFAULTS, **scarcity.DEFAULTS}
 
 
-def load(chain: Chain, day: date, windows: list[int]) -> State:
-    """State at the end of a day that ``chain`` has."""
+def load(trail: Trail, day: date, windows: list[int]) -> State:
+    """State at the end of a day that a turn of ``trail`` names."""
     return State(
-        Products.of(chain.load(day, "products"), defaults(windows)),
-        chain.load(day, "places"),
-        chain.load(day, "snapshot"),
-        chain.load(day, "clock")["data_since"].item(),
+        Products.of(trail.load(day, "products"), defaults(windows)),
+        trail.load(day, "places"),
+        trail.load(day, "snapshot"),
+        trail.load(day, "clock")["data_since"].item(),
     )
 
 
-def save(chain: Chain, day: date, state: State) -> None:
-    """Keep the state at the end of a day."""
-    chain.save(day, "products", state.products.frame())
-    chain.save(day, "places", state.places)
-    chain.save(day, "snapshot", state.snapshot)
-    chain.save(day, "clock", pl.DataFrame({"data_since": [state.data_since]}, schema={"data_since": pl.Int64}))
+def parts(state: State) -> dict[str, pl.DataFrame]:
+    """The state as frames, the stored form."""
+    clock = pl.DataFrame({"data_since": [state.data_since]}, schema={"data_since": pl.Int64})
+    return {
+        "products": state.products.frame(),
+        "places": state.places,
+        "snapshot": state.snapshot,
+        "clock": clock,
+    }
+
+
+def settle(state: State, signal: Signal | None, hour: int) -> None:
+    """Forget what no later instant can tell apart, so that states from which the same follows are equal.
+
+    Args:
+        state: at the end of a day.
+        signal: momentum.
+        hour: the end of the day in hours since the epoch.
+    """
+    measure = signal.measure if signal else None
+    history = signal.param(measure.history) if signal and isinstance(measure, Momentum) else 0
+    oldest = (hour - momentum.DAY_HOURS - momentum.DAY_HOURS * max(history, momentum.BASELINE_DAYS)) * HOUR
+    first_seen = state.products["first_seen"]
+    np.maximum(first_seen, oldest, out=first_seen)
+    state.data_since = max(state.data_since, oldest)
+    cooldown = signal.param(signal.cooldown) if signal and signal.cooldown else 0
+    changed = state.products["momentum_changed"]
+    changed[hour * HOUR - changed >= cooldown] = -1

@@ -48,7 +48,8 @@ def test_every_check_passed(retailer):
     for check in flow.CHECKS:
         key = dg.AssetCheckKey(dg.AssetKey(["acme", check.table]), check.name)
         (record,) = retailer.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
-        assert record.status.value == "SUCCEEDED", check.name
+        # What only warns may warn: the retailer names records that were held back.
+        assert record.status.value == "SUCCEEDED" or not check.blocking, check.name
 
 
 def test_running_again_changes_nothing(retailer):
