@@ -68,17 +68,17 @@ def settle(tenant: Tenant, draft: Receipt) -> None:
     split = layout.split_file(tenant, own.entity, own.batch_id)
     customers = own.entity == "customers"
     erased = erased_customers(tenant, [split] if customers else [])
-    column = "external_id" if customers else "customer_id"
-    named = pl.scan_parquet(split).select(pl.col(column).alias("external_id"), "order_at", "line_no")
-    if customers:
-        named = named.with_columns(says=pl.scan_parquet(split).select("status").collect()["status"] == ERASED)
-    else:
-        named = named.with_columns(says=pl.lit(False))
+    named = pl.scan_parquet(split).select(
+        pl.col("external_id" if customers else "customer_id").alias("external_id"),
+        "order_at",
+        (pl.col("status") == ERASED if customers else pl.lit(False)).fill_null(False).alias("says"),
+    )
     touched = named.join(erased.lazy(), on="external_id").collect()
     everywhere = touched.filter("says")["external_id"].unique()
-    again = touched.filter((pl.col("order_at") <= pl.col("erased_at")) & ~pl.col("external_id").is_in(everywhere))
+    known = pl.col("external_id").is_in(everywhere.implode())
+    again = touched.filter((pl.col("order_at") <= pl.col("erased_at")) & ~known)
     if everywhere.len():
-        people = erased.filter(pl.col("external_id").is_in(everywhere.implode()))
+        people = erased.filter(known)
         _record(tenant, draft, people, purge(tenant, people, [own, *_committed(tenant)]))
     if again.height:
         people = erased.filter(pl.col("external_id").is_in(again["external_id"].implode()))

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import cli
 from pipelines.config import Tenant
-from pipelines.entities.erase import erase
-from pipelines.entities.steps import STEPS
+from pipelines.entities.erase import SHOWN, erase
+from pipelines.entities.steps import STEPS, publish_dimensions
 from pipelines.errors import UsageError
 from pipelines.landing import erasure, quarantine, store, vault
 from pipelines.landing.layout import sealed_personal, sealed_quarantine, sealed_raw
@@ -84,8 +84,8 @@ def send(where: Tenant) -> None:
 
 
 def run(where: Tenant) -> None:
-    for step in STEPS:
-        step.run(where, DAYS if step.partitioned else [])
+    publish_dimensions(where, SHOWN)
+    next(step for step in STEPS if step.name == "customer_events").run(where, DAYS)
 
 
 def everything(where: Tenant) -> dict[str, bytes]:
