@@ -15,7 +15,7 @@ from pipelines.storage.lake import Commit, Lake
 from schemas.registry import LAKE
 
 #: Rows, old and new together, up to which a partition, and all partitions of a commit, are compared row by row.
-ROWS_OF_PARTITION, ROWS_OF_COMMIT = 200_000, 1_000_000
+ROWS_OF_PARTITION, ROWS_OF_COMMIT = 20_000, 200_000
 
 
 @dataclass(frozen=True)
