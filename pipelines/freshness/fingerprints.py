@@ -293,9 +293,10 @@ class Freshness:
         clock, *said = _CLOCKS.get(table, ("effective_from", "external_id", "version_hash"))
         rows = self.tenant.lake.scan(table).filter(pl.col(clock).is_not_null())
         texts = [pl.col(name).fill_null("") for name in said]
+        # What holds from the beginning lies before the first date there is, west of Greenwich and in London.
         versions = (
             rows.select(
-                local_date(pl.col(clock), self.tenant.zone).alias("day"),
+                pl.max_horizontal(local_date(pl.col(clock), self.tenant.zone), pl.lit(date.min)).alias("day"),
                 pl.concat_str(*texts, pl.col(clock).to_physical(), separator="\x1f").alias("version"),
             )
             .with_columns(subject_key("version"))
