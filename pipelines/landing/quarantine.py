@@ -156,9 +156,7 @@ def _replay_batch(
     return _outcome(entity, batch_id, len(lines), len(moving), 0, moved_to)
 
 
-def _outcome(
-    entity: str, batch_id: str, tried: int, moved: int, expired: int, moved_to: str | None
-) -> dict[str, Any]:
+def _outcome(entity: str, batch_id: str, tried: int, moved: int, expired: int, moved_to: str | None) -> dict[str, Any]:
     counts = {"tried": tried, "moved": moved, "left": tried - moved, "expired": expired}
     return {"entity": entity, "batch_id": batch_id, **counts, "moved_to": moved_to}
 
