@@ -1,9 +1,9 @@
 """Typed rows of a batch on their way to one sorted file, in bounded memory.
 
-One piece stays in memory. From the second on, pieces wait as Arrow files, cut into ranges of the final order, and the
-file is written range by range; a range that is too large for memory is cut once more by its keys. A column that says
-one thing in all rows of a piece, most often nothing, waits as that one value: records fill few of the columns that an
-entity declares.
+One piece stays in memory. From the second on, pieces wait as Arrow files with a record batch for each range of the
+final order, and the file is written range by range; a range that is too large for memory is cut again by its keys. A
+column that says one thing in all rows of a piece, most often nothing, waits as that one value: records fill few of the
+columns that an entity declares.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from pipelines.landing.layout import ROW_GROUP_ROWS, SORTED_BY
 MOST_ROWS = 6 * ROW_GROUP_ROWS
 #: Without days, rows are cut by the top bits of their key, which is a hash and so spreads evenly.
 _KEY_RANGE = 1 << 58
+#: Ranges that a large one is cut into, at most; more of them would make batches too short to be read in time.
+_MOST_RANGES = 32
+#: Columns that wait whatever they say, so that no batch is without columns.
+_KEPT = (*SORTED_BY, "external_id")
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,25 @@ class _Part:
     Attributes:
         path: its Arrow file.
         constant: columns that are not in the file, and the value of all their rows.
-        places: range -> first row and number of rows.
+        rows: range -> number of its rows, in the order of the batches.
     """
 
     path: Path
     constant: dict[str, Any]
-    places: dict[int, tuple[int, int]]
+    rows: dict[int, int]
+
+    def read(self, names: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """The batch of each range that waits here; reading takes its memory and no more, unlike a mapped file."""
+        wanted = self.rows if names is None else [name for name in names if name in self.rows]
+        if not wanted:
+            return
+        places = {name: index for index, name in enumerate(self.rows)}
+        with pa.OSFile(str(self.path)) as file:
+            fields = None if columns is None else [pa.ipc.open_file(file).schema.get_field_index(c) for c in columns]
+            reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
+            for name in wanted:
+                table = pa.Table.from_batches([reader.get_batch(places[name])])
+                yield pl.DataFrame(pl.from_arrow(table, rechunk=False))
 
 
 class Spool:
@@ -54,8 +71,6 @@ class Spool:
         self.folder = folder
         self._schema = schema
         self._cut = cut or _range_of
-        # Rows of one key cannot be cut any further.
-        self._may_cut = cut is None
         self._held: pl.DataFrame | None = None
         self._parts: list[_Part] = []
 
@@ -75,7 +90,7 @@ class Spool:
     def keys(self) -> pl.Series:
         """id_key of every row."""
         held = [] if self._held is None else [self._held["id_key"]]
-        found = held + [_mapped(part.path)["id_key"] for part in self._parts]
+        found = held + [frame["id_key"] for part in self._parts for frame in part.read(columns=["id_key"])]
         return pl.concat(found, rechunk=True) if found else pl.Series("id_key", [], dtype=pl.Int64)
 
     def pieces(self) -> Iterator[pl.DataFrame]:
@@ -83,26 +98,37 @@ class Spool:
         if self._held is not None:
             yield self._held
         for part in self._parts:
-            yield self._whole(_mapped(part.path), part.constant)
+            for frame in part.read():
+                yield self._whole(frame, part.constant)
 
     def having(self, keys: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """The rows whose id_key is in a frame of keys, piece by piece, in no particular row order."""
         if self._held is not None:
             yield self._held.join(keys, on="id_key", how="semi")
         for part in self._parts:
-            yield self._whole(_mapped(part.path).join(keys, on="id_key", how="semi"), part.constant)
+            for frame in part.read():
+                yield self._whole(frame.join(keys, on="id_key", how="semi"), part.constant)
+
+    def ranges(self) -> Iterator[pl.DataFrame]:
+        """Every row once more: range by range, small neighbours together, in no order within."""
+        for frame, constant in self._ranges():
+            yield self._whole(frame, constant)
 
     def write(self, path: Path, dropped: pl.Series, repeated: pl.Series) -> None:
         """Write the file: without the dropped line numbers, with ``repeat`` set, sorted by ``SORTED_BY``."""
-        frames = (self._whole(_final(frame, dropped, repeated), constant) for frame, constant in self._ranges())
+        ordered = ((_final(frame, dropped, repeated), constant) for frame, constant in self._ranges())
         if not self._parts:
-            frame = next(frames, pl.DataFrame(schema=self._schema))
+            frame, constant = next(ordered, (pl.DataFrame(schema=self._schema), {}))
+            frame = self._whole(frame, constant)
             frame.write_parquet(path, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True)
             return
 
         def source(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
-            for frame in frames:
-                yield frame if columns is None else frame.select(columns)
+            for frame, constant in ordered:
+                # Columns of one value take their full room only here, so few rows at a time.
+                for rows in frame.iter_slices(ROW_GROUP_ROWS):
+                    whole = self._whole(rows, constant)
+                    yield whole if columns is None else whole.select(columns)
 
         register_io_source(source, schema=self._schema).sink_parquet(
             path, maintain_order=True, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True
@@ -114,27 +140,30 @@ class Spool:
             yield self._held, {}
             return
         for ranges in _together({name: self._rows(name) for name in self._names()}):
-            if self._may_cut and self._rows(ranges[0]) > MOST_ROWS:
+            if self._rows(ranges[0]) > MOST_ROWS and "id_key" in self._schema:
                 yield from self._cut_again(ranges[0])
-                continue
-            parts = [part for part in self._parts if not part.places.keys().isdisjoint(ranges)]
-            shared = _shared(part.constant for part in parts)
-            varying = [name for name in self._schema if name not in shared]
-            yield pl.concat(self._filled(frame, varying, constant) for frame, constant in self._slices(ranges)), shared
+            else:
+                yield self._joined(ranges, self._parts)
 
-    def _slices(self, ranges: Sequence[int]) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
-        for part in self._parts:
-            for name in ranges:
-                if name in part.places:
-                    yield _mapped(part.path).slice(*part.places[name]), part.constant
+    def _joined(self, ranges: Sequence[int], parts: Sequence[_Part]) -> tuple[pl.DataFrame, dict[str, Any]]:
+        parts = [part for part in parts if not part.rows.keys().isdisjoint(ranges)]
+        shared = _shared(part.constant for part in parts)
+        varying = [name for name in self._schema if name not in shared]
+        frames = (self._filled(frame, varying, part.constant) for part in parts for frame in part.read(ranges))
+        return pl.concat(frames), shared
 
     def _cut_again(self, name: int) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
         """The rows of a range that are too many at once, in ranges of their keys."""
-        keys = pl.concat([frame.select("id_key") for frame, _ in self._slices([name])])
+        parts = [part for part in self._parts if name in part.rows]
+        keys = pl.concat(frame for part in parts for frame in part.read([name], ["id_key"]))
         least, most = keys.select(least=pl.col("id_key").min(), most=pl.col("id_key").max()).row(0)
-        width = _width(least, most, keys.height)
+        if least == most:
+            yield self._joined([name], parts)
+            return
+        width = (most - least) // min(max(keys.height // ROW_GROUP_ROWS, 4), _MOST_RANGES) + 1
         again = Spool(self.folder / f"range{name}", self._schema, lambda piece: piece["id_key"] // width)
-        for frame, constant in self._slices([name]):
+        for group in _filling(parts, name):
+            frame, constant = self._joined([name], group)
             again.add(self._whole(frame, constant))
         yield from again._ranges()
         shutil.rmtree(again.folder, ignore_errors=True)
@@ -150,27 +179,28 @@ class Spool:
         )
 
     def _names(self) -> Sequence[int]:
-        return sorted({name for part in self._parts for name in part.places})
+        return sorted({name for part in self._parts for name in part.rows})
 
     def _rows(self, name: int) -> int:
-        return sum(part.places[name][1] for part in self._parts if name in part.places)
+        return sum(part.rows.get(name, 0) for part in self._parts)
 
     def _spill(self, piece: pl.DataFrame) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{len(self._parts)}.arrow"
         cut = self._cut(piece)
-        constant = {
-            name: piece[name][0] for name in piece.columns if name not in SORTED_BY and _is_constant(piece[name])
-        }
+        constant = {name: piece[name][0] for name in piece.columns if name not in _KEPT and _is_constant(piece[name])}
         piece = piece.drop(constant)
         if not cut.is_sorted():
             order = cut.arg_sort()
             piece, cut = piece[order], cut.gather(order)
         runs = cut.rle().struct.unnest()
-        starts = runs["len"].cum_sum() - runs["len"]
-        places = {name: (start, n) for name, start, n in zip(runs["value"], starts, runs["len"], strict=True)}
-        piece.write_ipc(path, compression="uncompressed")
-        self._parts.append(_Part(path, constant, places))
+        rows: dict[int, int] = dict(zip(runs["value"], runs["len"], strict=True))
+        table, start = piece.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()), 0
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            for count in rows.values():
+                writer.write_table(table.slice(start, count))
+                start += count
+        self._parts.append(_Part(path, constant, rows))
 
 
 def _is_constant(column: pl.Series) -> bool:
@@ -184,12 +214,6 @@ def _shared(constants: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The columns that all parts leave out for the same value."""
     first, *others = constants
     return {n: v for n, v in first.items() if all(n in other and other[n] == v for other in others)}
-
-
-def _mapped(path: Path) -> pl.DataFrame:
-    """A waiting piece, without copying it into memory."""
-    with pa.memory_map(str(path)) as file:
-        return pl.DataFrame(pl.from_arrow(pa.ipc.open_file(file).read_all(), rechunk=False))
 
 
 def detached(frame: pl.DataFrame) -> pl.DataFrame:
@@ -206,9 +230,16 @@ def _range_of(piece: pl.DataFrame) -> pl.Series:
     return days.zip_with(days.is_not_null(), piece["id_key"] // _KEY_RANGE - (1 << 40))
 
 
-def _width(least: int, most: int, rows: int) -> int:
-    """Width of ranges of keys that hold about a row group each."""
-    return (most - least) // max(rows // ROW_GROUP_ROWS, 4) + 1
+def _filling(parts: Sequence[_Part], name: int) -> Iterator[list[_Part]]:
+    """Parts, as many together as may be in memory."""
+    group: list[_Part] = []
+    for part in parts:
+        if group and sum(p.rows[name] for p in group) + part.rows[name] > MOST_ROWS:
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
 
 
 def _together(rows: dict[int, int]) -> Iterator[list[int]]:
