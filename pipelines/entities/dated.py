@@ -8,25 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import partial
 
 import polars as pl
 
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
+from pipelines.entities.days import Fold, rows_of_day
 from pipelines.entities.fold import SYSTEM, latest
 from pipelines.landing import store
 from pipelines.landing.extracts import moved_versions, of_batches, repeated_ids
-from pipelines.storage.hashing import identifier
+from pipelines.storage.hashing import identifier, subject_key
 from schemas.entities import ENTITIES, Entity
 
 #: Days whose repeated ids are folded together, which bounds memory in a long backfill.
 CHUNK = 31
+#: Ids with several versions that are folded together; of more, those of one piece of a day after the other.
+MOST_REPEATED = 200_000
 
 
 def partitions(
     tenant: Tenant, entity: Entity, days: Sequence[date], extra: pl.DataFrame | None = None
-) -> Iterator[tuple[date, pl.DataFrame]]:
-    """The rows of each day in turn: ``date`` and the entity's stored columns, in no order.
+) -> Iterator[tuple[date, Iterator[pl.DataFrame]]]:
+    """The rows of each day in turn, ``date`` and the entity's stored columns: one frame, or several of a large day.
+
+    The frames of a day are ranges of ``external_id``, each after the one before; within a frame there is no order. They
+    are read when they are asked for, before the next day.
 
     Args:
         tenant: whose landing is read.
@@ -35,24 +42,52 @@ def partitions(
         extra: versions that came inside another entity, with the columns that ``fold`` needs, ``date`` and ``id_key``.
     """
     names = [column.name for column in entity.stored]
-    landed = set(store.dates(tenant, entity.name))
     for start in range(0, len(days), CHUNK):
         chunk = days[start : start + CHUNK]
-        inside = None if extra is None else extra.filter(pl.col("date").is_in(chunk))
-        repeated, newest = winners(tenant, entity, chunk, inside)
-        for day in chunk:
-            won = newest.filter(pl.col("date") == day).select("date", *names)
-            if day not in landed:
-                yield day, won
-                continue
-            alone = (
-                store.scan(tenant, entity.name, [day])
-                .filter(pl.col("op") != "delete")
-                .join(repeated.lazy(), on="id_key", how="anti")
-                .select("date", *names)
-                .collect(engine="streaming")
-            )
-            yield day, pl.concat([alone, won])
+        landed = _landed(tenant, entity, chunk)
+        for day, fold in _folds(tenant, entity, chunk, extra):
+            if day in landed:
+                yield day, rows_of_day(tenant, entity, day, landed[day], fold)
+            else:
+                yield day, iter([fold(None)[1].select("date", *names)])
+
+
+def _landed(tenant: Tenant, entity: Entity, days: Sequence[date]) -> dict[date, int]:
+    """Landed rows of the days that have any."""
+    counted = store.scan(tenant, entity.name, days).group_by("date").agg(pl.len().cast(pl.Int64))
+    return dict(counted.collect(engine="streaming").iter_rows())
+
+
+def _folds(
+    tenant: Tenant, entity: Entity, days: Sequence[date], extra: pl.DataFrame | None
+) -> Iterator[tuple[date, Fold]]:
+    """Ids with several versions: folded for all days at once, or where they are many, for each piece of each day."""
+    inside = None if extra is None else extra.filter(pl.col("date").is_in(days))
+    repeated = _repeated(tenant, entity, days, inside)
+    if repeated.height > MOST_REPEATED:
+        for day in days:
+            on_day = None if inside is None else inside.filter(pl.col("date") == day)
+            yield day, partial(_folded_in_pieces, tenant, entity, day, on_day)
+        return
+    newest = _newest(tenant, entity, repeated, inside)
+    for day in days:
+        yield day, partial(_folded_before, repeated, newest.filter(pl.col("date") == day))
+
+
+def _folded_before(
+    repeated: pl.DataFrame, won: pl.DataFrame, keys: pl.Expr | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    if keys is None:
+        return repeated, won
+    return repeated, won.with_columns(subject_key("external_id").alias("id_key")).filter(keys)
+
+
+def _folded_in_pieces(
+    tenant: Tenant, entity: Entity, day: date, extra: pl.DataFrame | None, keys: pl.Expr | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    own = extra if extra is None or keys is None else extra.filter(keys)
+    repeated = _repeated(tenant, entity, [day], own, keys)
+    return repeated, _newest(tenant, entity, repeated, own, keys).filter(pl.col("date") == day)
 
 
 def winners(
@@ -63,8 +98,14 @@ def winners(
     The rows have the entity's stored columns and ``date``, the day that each is published on; without deleted ids.
     """
     repeated = _repeated(tenant, entity, days, extra)
-    newest = latest(_versions(tenant, entity, repeated, extra), entity)
-    return repeated, newest.with_columns(local_date(pl.col(entity.day_instant), tenant.zone).alias("date"))
+    return repeated, _newest(tenant, entity, repeated, extra)
+
+
+def _newest(
+    tenant: Tenant, entity: Entity, repeated: pl.DataFrame, extra: pl.DataFrame | None, keys: pl.Expr | None = None
+) -> pl.DataFrame:
+    newest = latest(_versions(tenant, entity, repeated, extra, keys), entity)
+    return newest.with_columns(local_date(pl.col(entity.day_instant), tenant.zone).alias("date"))
 
 
 def current(
@@ -97,29 +138,35 @@ def current(
     return pl.concat([alone, latest(_versions(tenant, entity, folding, None), entity).select(columns)])
 
 
-def _repeated(tenant: Tenant, entity: Entity, days: Sequence[date], extra: pl.DataFrame | None) -> pl.DataFrame:
-    """Keys of ids that have a version on one of the days and another one anywhere."""
+def _repeated(
+    tenant: Tenant, entity: Entity, days: Sequence[date], extra: pl.DataFrame | None, keys: pl.Expr | None = None
+) -> pl.DataFrame:
+    """Keys of ids that have a version on one of the days and another one anywhere; ``keys`` are the ids asked for."""
     several = repeated_ids(tenant, entity.name).lazy()
     if extra is not None:
         several = pl.concat([several, extra.lazy().select("id_key")])
-    here = store.scan(tenant, entity.name, days).select("id_key")
+    rows = store.scan(tenant, entity.name, days)
+    here = (rows if keys is None else rows.filter(keys)).select("id_key")
     return here.join(several.unique(), on="id_key", how="semi").unique().collect(engine="streaming")
 
 
-def _versions(tenant: Tenant, entity: Entity, keys: pl.DataFrame, extra: pl.DataFrame | None) -> pl.DataFrame:
+def _versions(
+    tenant: Tenant, entity: Entity, ids: pl.DataFrame, extra: pl.DataFrame | None, keys: pl.Expr | None = None
+) -> pl.DataFrame:
     columns = [*SYSTEM, *(column.name for column in entity.stored)]
-    frame = _landed_versions(tenant, entity, keys).select(columns) if keys.height else entity_versions(entity)
+    frame = _landed_versions(tenant, entity, ids, keys).select(columns) if ids.height else entity_versions(entity)
     return frame if extra is None else pl.concat([frame, extra.select(columns)])
 
 
-def _landed_versions(tenant: Tenant, entity: Entity, keys: pl.DataFrame) -> pl.DataFrame:
-    """Every version of some ids; only the days on which they lie are opened."""
-    places = moved_versions(tenant, entity.name).join(keys, on="id_key", how="semi")
+def _landed_versions(tenant: Tenant, entity: Entity, ids: pl.DataFrame, keys: pl.Expr | None) -> pl.DataFrame:
+    """Every version of some ids, all of them among ``keys``; only the days on which they lie are opened."""
+    places = moved_versions(tenant, entity.name).join(ids, on="id_key", how="semi")
     days = places["date"].unique().drop_nulls().sort().to_list()
     # A version without an instant lies on no day, and an id with one version is not among the places.
-    narrow = bool(days) and not places["date"].null_count() and places["id_key"].n_unique() == keys.height
+    narrow = bool(days) and not places["date"].null_count() and places["id_key"].n_unique() == ids.height
     rows = store.scan(tenant, entity.name, days if narrow else None)
-    return rows.join(keys.lazy(), on="id_key", how="semi").collect(engine="streaming")
+    asked = rows if keys is None else rows.filter(keys)
+    return asked.join(ids.lazy(), on="id_key", how="semi").collect(engine="streaming")
 
 
 def entity_versions(entity: Entity) -> pl.DataFrame:

@@ -62,8 +62,8 @@ def customer_events(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish the events of each day."""
 
     def fill(writers: Writers) -> None:
-        for day, frame in partitions(tenant, ENTITIES["customer_events"], days):
-            writers["customer_events"].put(day, frame)
+        for day, frames in partitions(tenant, ENTITIES["customer_events"], days):
+            writers["customer_events"].put_parts(day, frames)
 
     return publish(tenant, ("customer_events",), fill)
 
@@ -73,8 +73,9 @@ def transactions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
     def fill(writers: Writers) -> None:
         outlets = tenant.lake.read("outlets_history")
-        for day, frame in partitions(tenant, ENTITIES["transactions"], days):
-            writers["transactions"].put(day, with_business_date(frame, outlets, tenant.zone))
+        for day, frames in partitions(tenant, ENTITIES["transactions"], days):
+            dated = (with_business_date(frame, outlets, tenant.zone) for frame in frames)
+            writers["transactions"].put_parts(day, dated)
 
     return publish(tenant, ("transactions",), fill)
 
@@ -83,8 +84,8 @@ def stock_levels(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish the stock measured on each day, what came inside products included."""
 
     def fill(writers: Writers) -> None:
-        for day, frame in partitions(tenant, ENTITIES["stock_levels"], days, stock_in_products(tenant)):
-            writers["stock_levels"].put(day, frame)
+        for day, frames in partitions(tenant, ENTITIES["stock_levels"], days, stock_in_products(tenant)):
+            writers["stock_levels"].put_parts(day, frames)
 
     return publish(tenant, ("stock_levels",), fill)
 

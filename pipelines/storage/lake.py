@@ -9,30 +9,34 @@ over a newer version fails instead of being repeated. What is in a row is decide
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import pandera.errors
 import polars as pl
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.schema import Field, PrimitiveType
 from deltalake.schema import Schema as DeltaSchema
 from deltalake.transaction import AddAction, RemoveAction
+from polars.io.plugins import register_io_source
 
-from pipelines.errors import ConflictError, MurmurError, UsageError
+from pipelines.errors import ConflictError, UsageError
+from pipelines.storage.conform import ContractError, conform, conform_parts
 from pipelines.storage.durable import fsync_file
 from pipelines.storage.hashing import file_sha256
 from schemas.contract import Contract
 from schemas.registry import LAKE
+
+__all__ = ["ROW_GROUP", "Commit", "ContractError", "Lake", "Writer", "conform", "contract_of", "delta_schema"]
 
 ROW_GROUP = 131_072
 _WAITING_PARTS = 2
@@ -47,10 +51,6 @@ _DELTA_TYPES = {
     "timestamp": "timestamp",
     "ratio": "double",
 }
-
-
-class ContractError(MurmurError):
-    """A frame does not satisfy the contract of its table, so nothing was published."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,43 @@ class Writer:
             self._waiting.popleft()[0].result()
         self._waiting.append((self._pool.submit(self._store, day, part), part.height))
 
+    def put_parts(self, day: date | None, frames: Iterable[pl.DataFrame]) -> None:
+        """Check, sort and write one partition that may be too large for memory; equal rows make an equal file.
+
+        Args:
+            day: as for ``put``.
+            frames: as for ``put``, each a range of the primary key after the one before; taken one by one.
+
+        Raises:
+            ContractError: as for ``put``, or the ranges overlap.
+        """
+        ahead = iter(frames)
+        head = deque(itertools.islice(ahead, 2))
+        if len(head) < 2:
+            self.put(day, head.pop() if head else self.contract.empty())
+            return
+        # Nothing else is kept in memory meanwhile, nor the two once they are written.
+        self._drain()
+        first = (head.popleft() for _ in range(len(head)))
+        self._store_parts(day, conform_parts(itertools.chain(first, ahead), self.contract, day))
+
     def _rows_with(self, part: pl.DataFrame) -> int:
         return part.height + sum(rows for _, rows in self._waiting)
+
+    def _drain(self) -> None:
+        while self._waiting:
+            self._waiting.popleft()[0].result()
 
     def _store(self, day: date | None, part: pl.DataFrame) -> None:
         place = f"date={day.isoformat()}" if day else "data"
         stored = part.drop("date") if self.contract.partitioned else part
         if part.height or not self._empty:
-            name, size = self._write(place, stored)
+            name, size = self._keep(
+                place,
+                lambda path: stored.write_parquet(
+                    path, compression="snappy", row_group_size=ROW_GROUP, statistics=True
+                ),
+            )
         else:
             name, size = self._link_empty(place)
         if not part.height:
@@ -124,15 +153,46 @@ class Writer:
             OSError: a partition could not be written.
         """
         with self._pool:
-            while self._waiting:
-                self._waiting.popleft()[0].result()
+            self._drain()
 
-    def _write(self, place: str, stored: pl.DataFrame) -> tuple[str, int]:
+    def _store_parts(self, day: date | None, parts: Iterator[pl.DataFrame]) -> None:
+        partitioned = self.contract.partitioned
+        schema = pl.Schema({c.name: c.dtype for c in self.contract if not (partitioned and c.name == "date")})
+        rows = 0
+        failed: list[BaseException] = []
+
+        def source(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+            nonlocal rows
+            try:
+                for part in parts:
+                    rows += part.height
+                    yield part.select(columns or schema.names())
+            except BaseException as error:
+                failed.append(error)
+                raise
+
+        def write(path: Path) -> None:
+            frame = register_io_source(source, schema=schema)
+            try:
+                frame.sink_parquet(
+                    path, maintain_order=True, compression="snappy", row_group_size=ROW_GROUP, statistics=True
+                )
+            except pl.exceptions.PolarsError:
+                # The engine wraps what the source raises.
+                if failed:
+                    raise failed[0] from None
+                raise
+
+        name, size = self._keep(f"date={day.isoformat()}" if day else "data", write)
+        self._parts[day] = (name, rows, size)
+
+    def _keep(self, place: str, write: Callable[[Path], None]) -> tuple[str, int]:
+        """Name and size of the file that ``write`` makes, put in place under the name of its content."""
         folder = self.lake.root / self.contract.name
         (folder / place).mkdir(parents=True, exist_ok=True)
         temporary = folder / place / f".{uuid.uuid4().hex}.tmp"
         try:
-            stored.write_parquet(temporary, compression="snappy", row_group_size=ROW_GROUP, statistics=True)
+            write(temporary)
             name = f"{place}/{file_sha256(temporary)[:32]}.parquet"
             size = temporary.stat().st_size
             if not (folder / name).exists():
@@ -321,59 +381,6 @@ def contract_of(table: str) -> Contract:
     if table not in LAKE:
         raise UsageError(f"there is no table {table!r}; tables: {', '.join(sorted(LAKE))}")
     return LAKE[table]
-
-
-def conform(frame: pl.DataFrame, contract: Contract, day: date | None) -> pl.DataFrame:
-    """Order columns and rows as the contract says, and check everything that it promises.
-
-    Raises:
-        ContractError: with table, column and rule; never with a value.
-    """
-    if contract.partitioned:
-        frame = frame.with_columns(pl.lit(day, dtype=pl.Date).alias("date"))
-    missing = [name for name in contract.names if name not in frame.columns]
-    extra = [name for name in frame.columns if name not in contract]
-    if missing or extra:
-        raise ContractError(f"table {contract.name}: missing columns {missing}, unexpected columns {extra}")
-    ordered = frame.select(contract.names)
-    # To see that rows are in order costs a fraction of sorting them, and then no key can repeat.
-    in_order = _increases(ordered, contract.primary_key)
-    if not in_order:
-        ordered = ordered.sort(list(contract.primary_key), nulls_last=True)
-    if contract.is_violated(ordered):
-        raise ContractError(f"table {contract.name}, day {day}: {_violations(ordered, contract)}")
-    if not in_order:
-        _must_be_unique(ordered, contract, day)
-    return ordered
-
-
-def _increases(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
-    """Whether each row's key is greater than the one before; false where a part of a key is null."""
-    if frame.height < 2:
-        return False
-    less = pl.lit(False)
-    for name in reversed(keys):
-        before, now = pl.col(name).shift(1), pl.col(name)
-        less = (before < now) | ((before == now) & less)
-    return bool(frame.select(less.slice(1).fill_null(False).all()).item())
-
-
-def _must_be_unique(frame: pl.DataFrame, contract: Contract, day: date | None) -> None:
-    key = [pl.col(name).eq_missing(pl.col(name).shift(1)) for name in contract.primary_key]
-    repeated = frame.select(pl.all_horizontal(key).slice(1).sum()).item() if frame.height > 1 else 0
-    if repeated:
-        keys = ", ".join(contract.primary_key)
-        raise ContractError(f"table {contract.name}, day {day}: {repeated} rows repeat the primary key ({keys})")
-
-
-def _violations(frame: pl.DataFrame, contract: Contract) -> str:
-    """Columns and rules that do not hold, without values."""
-    try:
-        contract.pandera().validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases.select("column", "check").unique().sort("column", "check").rows()
-        return "; ".join(f"{column}: {check}" for column, check in cases[:5])
-    return "the contract and its Pandera form disagree"
 
 
 def delta_schema(contract: Contract) -> DeltaSchema:
