@@ -24,7 +24,7 @@ from schemas.entities import ENTITIES, Entity
 #: Days whose repeated ids are folded together, which bounds memory in a long backfill.
 CHUNK = 31
 #: Ids with several versions that are folded together; of more, those of one piece of a day after the other.
-MOST_REPEATED = 200_000
+MOST_REPEATED = 50_000
 
 
 def partitions(
@@ -154,11 +154,13 @@ def _versions(
     tenant: Tenant, entity: Entity, ids: pl.DataFrame, extra: pl.DataFrame | None, keys: pl.Expr | None = None
 ) -> pl.DataFrame:
     columns = [*SYSTEM, *(column.name for column in entity.stored)]
-    frame = _landed_versions(tenant, entity, ids, keys).select(columns) if ids.height else entity_versions(entity)
+    frame = _landed_versions(tenant, entity, ids, keys, columns) if ids.height else entity_versions(entity)
     return frame if extra is None else pl.concat([frame, extra.select(columns)])
 
 
-def _landed_versions(tenant: Tenant, entity: Entity, ids: pl.DataFrame, keys: pl.Expr | None) -> pl.DataFrame:
+def _landed_versions(
+    tenant: Tenant, entity: Entity, ids: pl.DataFrame, keys: pl.Expr | None, columns: Sequence[str]
+) -> pl.DataFrame:
     """Every version of some ids, all of them among ``keys``; only the days on which they lie are opened."""
     places = moved_versions(tenant, entity.name).join(ids, on="id_key", how="semi")
     days = places["date"].unique().drop_nulls().sort().to_list()
@@ -166,7 +168,9 @@ def _landed_versions(tenant: Tenant, entity: Entity, ids: pl.DataFrame, keys: pl
     narrow = bool(days) and not places["date"].null_count() and places["id_key"].n_unique() == ids.height
     rows = store.scan(tenant, entity.name, days if narrow else None)
     asked = rows if keys is None else rows.filter(keys)
-    return asked.join(ids.lazy(), on="id_key", how="semi").collect(engine="streaming")
+    # As a filter and not a join, other columns are read of the rows found only.
+    found = asked.filter(pl.col("id_key").is_in(ids["id_key"].implode()))
+    return found.select(columns).collect(engine="streaming")
 
 
 def entity_versions(entity: Entity) -> pl.DataFrame:

@@ -45,7 +45,7 @@ def rows_of_day(tenant: Tenant, entity: Entity, day: date, landed: int, fold: Fo
     Returns:
         Frames with ``date`` and the entity's stored columns.
     """
-    filled = _filled_columns(tenant, entity, day) if landed > ROW_GROUP else frozenset(entity.schema())
+    filled = _filled_columns(tenant, entity, day) if landed > ROW_GROUP // 8 else frozenset(entity.schema())
     if landed <= MOST_ROWS:
         yield _rows(tenant, entity, day, filled, None, fold)
         return

@@ -102,3 +102,40 @@ def test_a_table_that_was_removed_and_made_again_is_read_anew(lake):
     shutil.rmtree(lake.root)
     publish(Lake(lake.root), {D2: SIZES})
     assert lake.days("cohort_sizes") == [D2]
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [3, 200_000, 1], [70_000, 130_000, 4]])
+def test_a_day_written_in_parts_makes_the_same_file_as_one_written_whole(lake, sizes):
+    rows = sum(sizes)
+    frame = (
+        SIZES.head(1)
+        .select(pl.all().repeat_by(rows).explode())
+        .with_columns(
+            cohort_id=pl.format("c{}", pl.int_range(rows).cast(pl.String).str.zfill(7)),
+            size=pl.int_range(rows) % 1000,
+            exited=pl.lit(0, pl.Int64),
+        )
+    )
+    whole = publish(lake, {D1: frame})
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    with lake.writer("cohort_sizes") as writer:
+        writer.put_parts(D1, (frame[a : a + n].reverse() for a, n in zip(starts, sizes, strict=True)))
+    assert (writer.commit.equal, writer.commit.rows) == ((D1,), {D1: rows})
+    assert writer.commit.version == whole.version
+
+
+def test_parts_must_follow_each_other(lake):
+    for parts in ([SIZES, SIZES], [SIZES.head(1), SIZES.tail(1)]):
+        with pytest.raises(ContractError, match="parts overlap"), lake.writer("cohort_sizes") as writer:
+            writer.put_parts(D1, parts)
+    with pytest.raises(ContractError, match="not_nullable"), lake.writer("cohort_sizes") as writer:
+        writer.put_parts(D1, [SIZES.tail(1), SIZES.head(1).with_columns(size=pl.lit(None, pl.Int64))])
+    assert lake.read("cohort_sizes").height == 0
+
+
+def test_a_day_may_have_one_part_or_none(lake):
+    publish(lake, {D1: SIZES})
+    with lake.writer("cohort_sizes") as writer:
+        writer.put_parts(D1, iter([SIZES]))
+        writer.put_parts(D2, iter([]))
+    assert (writer.commit.equal, writer.commit.changed) == ((D1,), (D2,))
