@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import polars as pl
 
@@ -25,12 +24,18 @@ from pipelines.landing.source import Payload
 from pipelines.landing.spool import Spool
 from pipelines.landing.typed import TRANSPORT, Typed, day_instant, order_instant, typed
 from pipelines.landing.vault import derived_key
+from pipelines.landing.waiting import Waiting
 from pipelines.storage.hashing import subject_key
 from schemas.entities.envelope import Entity
 from schemas.tables import QUARANTINE
 
 #: Fields of the envelope that say where a record belongs; the command says it already.
 _ADDRESSED = ("tenant", "entity")
+#: Columns of refused rows while they wait.
+REFUSED = pl.Schema(
+    {"line_no": pl.Int64(), "rule": pl.String(), "reason": pl.String(), "redacted_row": pl.String(), "date": pl.Date()}
+)
+_LINE_RANGE = 1 << 17
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Batch:
         spool: typed rows.
         received: rows seen, good and bad.
         refused: columns line_no, rule, reason, redacted_row, date of each refused row.
+        refused_days: refused rows by the tenant day that they name; None where they name none readably.
         sealed_rows: the refused rows as received, as NDJSON of line_no and raw; for the vault only.
         sealed_people: personal records as Arrow files; for the vault only.
         unknown: names of undeclared fields, and in how many pieces they were seen.
@@ -50,16 +56,24 @@ class Batch:
 
     spool: Spool
     received: int = 0
-    refused: list[dict[str, Any]] = field(default_factory=list)
-    sealed_rows: list[bytes] = field(default_factory=list)
-    sealed_people: list[bytes] = field(default_factory=list)
+    refused: Spool = field(init=False)
+    refused_days: Counter[date | None] = field(default_factory=Counter)
+    sealed_rows: Waiting = field(init=False)
+    sealed_people: Waiting = field(init=False)
     unknown: Counter[str] = field(default_factory=Counter)
     masked: Counter[str] = field(default_factory=Counter)
     file_reason: str | None = None
 
-    def refused_days(self) -> Counter[date | None]:
-        """Refused rows by the tenant day that they name; None where they name none readably."""
-        return Counter(row["date"] for row in self.refused)
+    def __post_init__(self) -> None:
+        folder = self.spool.folder
+        self.refused = Spool(folder / "refused_rows", REFUSED, lambda rows: rows["line_no"] // _LINE_RANGE)
+        self.sealed_rows = Waiting(folder / "sealed_rows")
+        self.sealed_people = Waiting(folder / "sealed_people")
+
+    @property
+    def quarantined(self) -> int:
+        """How many rows are refused."""
+        return self.refused_days.total()
 
 
 def read_batch(
@@ -104,9 +118,9 @@ def _asked(entity: Entity) -> list[str]:
 
 def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, key: bytes) -> None:
     batch.unknown.update(sorted({plain_key(name) for name in texts.unknown}))
-    _refuse(batch, texts.refused)
     frame = texts.frame
     if not frame.height:
+        _refuse(batch, texts.refused)
         return
     numbers = frame["line_no"]
     if entity.name == "referral_events":
@@ -122,11 +136,13 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
     )
     result = free_text.split(result, entity, contacts.country_of(tenant))
     reasons = result.verdict.reasons()
+    refused = list(texts.refused)
     if reasons:
         raws = texts.lines.raw([numbers[i] for i in reasons])
         days = _days(result.frame[list(reasons)], tenant, entity)
         lines = zip(reasons.items(), days, strict=True)
-        _refuse(batch, [Refused(numbers[i], why, raws[numbers[i]], day) for (i, why), day in lines])
+        refused += [Refused(numbers[i], why, raws[numbers[i]], day) for (i, why), day in lines]
+    _refuse(batch, refused)
     good = _good(result, numbers, texts, entity)
     batch.received += good.height
     batch.masked.update(free_text.counts(good))
@@ -193,15 +209,16 @@ def _refuse(batch: Batch, refused: list[Refused]) -> None:
     if not refused:
         return
     batch.received += len(refused)
-    batch.refused.extend(
-        {"line_no": r.line_no, "rule": r.rule, "reason": r.reason, "redacted_row": redacted(r.raw), "date": r.date}
-        for r in refused
-    )
+    batch.refused_days.update(row.date for row in refused)
+    rows = [(r.line_no, r.rule, r.reason, redacted(r.raw), r.date) for r in refused]
+    batch.refused.add(pl.DataFrame(rows, schema=REFUSED, orient="row"))
     lines = [json.dumps({"line_no": r.line_no, "raw": r.raw}, ensure_ascii=False) for r in refused]
     batch.sealed_rows.append(("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"))
 
 
-def quarantine_rows(batch: Batch, entity: Entity, batch_id: str, file: str) -> pl.DataFrame:
-    """The refused rows as the ``quarantine`` table has them."""
-    rows = [{**row, "entity": entity.name, "batch_id": batch_id, "file": file} for row in batch.refused]
-    return pl.DataFrame(rows, schema=QUARANTINE.schema).sort("line_no")
+def quarantine_rows(batch: Batch, entity: Entity, batch_id: str, file: str) -> Iterator[pl.DataFrame]:
+    """The refused rows as the ``quarantine`` table has them, frame after frame in the order of their lines."""
+    named = {"entity": entity.name, "batch_id": batch_id, "file": file}
+    for rows in batch.refused.ranges():
+        whole = rows.with_columns(pl.lit(value).alias(name) for name, value in named.items())
+        yield whole.select(pl.col(name).cast(dtype) for name, dtype in QUARANTINE.schema.items()).sort("line_no")

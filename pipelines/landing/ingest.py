@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from pipelines.config import Tenant
 from pipelines.errors import MurmurError, unforeseen
@@ -29,6 +30,7 @@ from pipelines.landing.spool import Spool, detached
 from pipelines.landing.store import Receipt
 from pipelines.storage.durable import create_bytes, replacing
 from schemas.entities.envelope import Entity
+from schemas.tables import QUARANTINE
 
 
 def ingest_file(tenant: Tenant, entity: str, path: Path, *, source: str = "file", received_at: datetime) -> Receipt:
@@ -187,10 +189,10 @@ def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt, each: 
     found = _repeats(tenant, entity, batch)
     if batch.sealed_people:
         vault.seal(tenant, layout.sealed_personal(tenant, entity.name, batch_id), batch.sealed_people)
-    if batch.refused:
+    if batch.quarantined:
         vault.seal(tenant, layout.sealed_quarantine(tenant, entity.name, batch_id), batch.sealed_rows)
         with replacing(layout.quarantine_file(tenant, entity.name, batch_id)) as temporary:
-            quarantine_rows(batch, entity, batch_id, draft.file).write_parquet(temporary, compression="snappy")
+            _write_frames(temporary, quarantine_rows(batch, entity, batch_id, draft.file), QUARANTINE.schema)
     split = layout.split_file(tenant, entity.name, batch_id)
     with replacing(split) as temporary:
         batch.spool.write(temporary, found.duplicates, found.repeats)
@@ -198,6 +200,14 @@ def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt, each: 
     receipt = _receipt(draft, batch, found, split)
     create_bytes(layout.receipt_file(tenant, entity.name, batch_id), receipt.to_json())
     return replace(receipt, outcomes=outcomes(batch, found)) if each else receipt
+
+
+def _write_frames(path: Path, frames: Iterator[pl.DataFrame], schema: pl.Schema) -> None:
+    def source(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+        for frame in frames:
+            yield frame if columns is None else frame.select(columns)
+
+    register_io_source(source, schema=schema).sink_parquet(path, maintain_order=True, compression="snappy")
 
 
 def _repeats(tenant: Tenant, entity: Entity, batch: Batch) -> repeats.Repeats:
@@ -220,12 +230,12 @@ def _receipt(draft: Receipt, batch: Batch, found: repeats.Repeats, split: Path) 
         accepted=stored - found.superseded,
         duplicate=len(found.duplicates),
         superseded=found.superseded,
-        quarantined=len(batch.refused),
+        quarantined=batch.quarantined,
         first_date=days[0] if days else None,
         last_date=days[-1] if days else None,
         file_reason=batch.file_reason,
         dates=tuple(days),
-        partitions=accounting.partitions(landed, found.duplicate_days, found.superseded_days, batch.refused_days()),
+        partitions=accounting.partitions(landed, found.duplicate_days, found.superseded_days, batch.refused_days),
         unknown_fields=dict(sorted(batch.unknown.items())),
         masked=dict(sorted(batch.masked.items())),
     )

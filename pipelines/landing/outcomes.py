@@ -67,10 +67,11 @@ def _keys(piece: pl.DataFrame) -> Iterator[tuple[int, str]]:
 
 def _refused(batch: Batch) -> Iterator[tuple[int, str | None, str]]:
     sealed = b"".join(batch.sealed_rows).decode("utf-8", "surrogatepass")
-    raws = (json.loads(line)["raw"] for line in sealed.split("\n") if line)
-    for row, raw in zip(batch.refused, raws, strict=True):
-        reason = str(row["reason"])
-        yield int(row["line_no"]), None if reason.endswith(":external_id") else _named(raw), reason
+    records = (json.loads(line) for line in sealed.split("\n") if line)
+    raws = {record["line_no"]: record["raw"] for record in records}
+    for rows in batch.refused.pieces():
+        for line, reason in rows.select("line_no", "reason").iter_rows():
+            yield line, None if reason.endswith(":external_id") else _named(raws[line]), reason
 
 
 def _named(raw: str) -> str | None:

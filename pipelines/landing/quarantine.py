@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -221,9 +222,10 @@ def passing_lines(tenant: Tenant, entity: str, raws: list[str]) -> list[bool]:
     if not raws:
         return []
     body = "".join(raw + "\n" for raw in raws).encode("utf-8", "replace")
-    spool = Spool(layout.folder(tenant, entity) / ".replay", layout.split_schema(known))
-    batch = read_batch(tenant, known, payload_of_bytes(body, "replay.ndjson"), spool)
-    if batch.file_reason:
-        return [False] * len(raws)
-    bad = {row["line_no"] for row in batch.refused}
+    with TemporaryDirectory(dir=layout.folder(tenant, entity), prefix=".replay") as work:
+        spool = Spool(Path(work), layout.split_schema(known))
+        batch = read_batch(tenant, known, payload_of_bytes(body, "replay.ndjson"), spool)
+        if batch.file_reason:
+            return [False] * len(raws)
+        bad = {line for rows in batch.refused.pieces() for line in rows["line_no"]}
     return [line not in bad for line in range(1, len(raws) + 1)]

@@ -44,15 +44,14 @@ class _Part:
     constant: dict[str, Any]
     rows: dict[int, int]
 
-    def read(self, names: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    def read(self, names: Sequence[int] | None = None) -> Iterator[pl.DataFrame]:
         """The batch of each range that waits here; reading takes its memory and no more, unlike a mapped file."""
         wanted = self.rows if names is None else [name for name in names if name in self.rows]
         if not wanted:
             return
         places = {name: index for index, name in enumerate(self.rows)}
         with pa.OSFile(str(self.path)) as file:
-            fields = None if columns is None else [pa.ipc.open_file(file).schema.get_field_index(c) for c in columns]
-            reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
+            reader = pa.ipc.open_file(file)
             for name in wanted:
                 table = pa.Table.from_batches([reader.get_batch(places[name])])
                 yield pl.DataFrame(pl.from_arrow(table, rechunk=False))
@@ -73,11 +72,14 @@ class Spool:
         self._cut = cut or _range_of
         self._held: pl.DataFrame | None = None
         self._parts: list[_Part] = []
+        self._keys: list[pl.Series] = []
 
     def add(self, piece: pl.DataFrame) -> None:
         """Take one more piece."""
         if not piece.height:
             return
+        if self._cut is _range_of:
+            self._keys.append(piece["id_key"].rechunk())
         if self._held is None and not self._parts:
             self._held = piece
             return
@@ -88,10 +90,8 @@ class Spool:
 
     @property
     def keys(self) -> pl.Series:
-        """id_key of every row."""
-        held = [] if self._held is None else [self._held["id_key"]]
-        found = held + [frame["id_key"] for part in self._parts for frame in part.read(columns=["id_key"])]
-        return pl.concat(found, rechunk=True) if found else pl.Series("id_key", [], dtype=pl.Int64)
+        """id_key of every row; of a spool with ranges of its own there are none."""
+        return pl.concat(self._keys) if self._keys else pl.Series("id_key", [], dtype=pl.Int64)
 
     def pieces(self) -> Iterator[pl.DataFrame]:
         """Every piece once more, in no particular row order."""
@@ -155,12 +155,16 @@ class Spool:
     def _cut_again(self, name: int) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
         """The rows of a range that are too many at once, in ranges of their keys."""
         parts = [part for part in self._parts if name in part.rows]
-        keys = pl.concat(frame for part in parts for frame in part.read([name], ["id_key"]))
-        least, most = keys.select(least=pl.col("id_key").min(), most=pl.col("id_key").max()).row(0)
+        ends = [
+            frame.select(pl.col("id_key").min().alias("least"), pl.col("id_key").max().alias("most"))
+            for part in parts
+            for frame in part.read([name])
+        ]
+        least, most = pl.concat(ends).select(pl.col("least").min(), pl.col("most").max()).row(0)
         if least == most:
             yield self._joined([name], parts)
             return
-        width = (most - least) // min(max(keys.height // ROW_GROUP_ROWS, 4), _MOST_RANGES) + 1
+        width = (most - least) // min(max(self._rows(name) // ROW_GROUP_ROWS, 4), _MOST_RANGES) + 1
         again = Spool(self.folder / f"range{name}", self._schema, lambda piece: piece["id_key"] // width)
         for group in _filling(parts, name):
             frame, constant = self._joined([name], group)
