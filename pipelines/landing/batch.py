@@ -36,6 +36,7 @@ REFUSED = pl.Schema(
     {"line_no": pl.Int64(), "rule": pl.String(), "reason": pl.String(), "redacted_row": pl.String(), "date": pl.Date()}
 )
 _LINE_RANGE = 1 << 17
+_REFUSED_AT_ONCE = 1 << 15
 
 
 @dataclass
@@ -135,14 +136,8 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
         days=(tenant.config.first_day, tenant.config.last_day),
     )
     result = free_text.split(result, entity, contacts.country_of(tenant))
-    reasons = result.verdict.reasons()
-    refused = list(texts.refused)
-    if reasons:
-        raws = texts.lines.raw([numbers[i] for i in reasons])
-        days = _days(result.frame[list(reasons)], tenant, entity)
-        lines = zip(reasons.items(), days, strict=True)
-        refused += [Refused(numbers[i], why, raws[numbers[i]], day) for (i, why), day in lines]
-    _refuse(batch, refused)
+    for refused in _refused(result, numbers, texts, tenant, entity):
+        _refuse(batch, refused)
     good = _good(result, numbers, texts, entity)
     batch.received += good.height
     batch.masked.update(free_text.counts(good))
@@ -153,6 +148,23 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
         people.write_ipc(buffer)
         batch.sealed_people.append(buffer.getvalue())
     batch.spool.add(_split(good, tenant, entity))
+
+
+def _refused(
+    result: Typed, numbers: pl.Series, texts: records.Texts, tenant: Tenant, entity: Entity
+) -> Iterator[list[Refused]]:
+    """Refused rows of a piece, some at a time: each is kept as Python objects, which take many times its room."""
+    reasons = list(result.verdict.reasons().items())
+    refused = list(texts.refused)
+    for start in range(0, len(reasons), _REFUSED_AT_ONCE):
+        block = reasons[start : start + _REFUSED_AT_ONCE]
+        places = [place for place, _ in block]
+        raws = texts.lines.raw([numbers[i] for i in places])
+        days = _days(result.frame[places], tenant, entity)
+        refused += [Refused(numbers[i], why, raws[numbers[i]], day) for (i, why), day in zip(block, days, strict=True)]
+        yield refused
+        refused = []
+    yield refused
 
 
 def _days(frame: pl.DataFrame, tenant: Tenant, entity: Entity) -> list[date | None]:

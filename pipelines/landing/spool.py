@@ -25,7 +25,7 @@ MOST_ROWS = 6 * ROW_GROUP_ROWS
 #: Without days, rows are cut by the top bits of their key, which is a hash and so spreads evenly.
 _KEY_RANGE = 1 << 58
 #: Ranges that a large one is cut into, at most; more of them would make batches too short to be read in time.
-_MOST_RANGES = 32
+_MOST_RANGES = 64
 #: Columns that wait whatever they say, so that no batch is without columns.
 _KEPT = (*SORTED_BY, "external_id")
 
