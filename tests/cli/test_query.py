@@ -39,7 +39,7 @@ def test_only_one_select(tenant: Tenant, sql: str) -> None:
 
 
 def test_an_unknown_table_is_answered_with_the_names(tenant: Tenant) -> None:
-    with pytest.raises(UsageError, match="tables: batches, "):
+    with pytest.raises(UsageError, match="tables: batch_partitions, batches, "):
         run_query(tenant, "SELECT * FROM nowhere")
 
 

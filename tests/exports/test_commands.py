@@ -161,7 +161,7 @@ def _split(path: Path, hours: tuple[int, ...]) -> None:
         ("", "this command only reads"),
         ("SET timezone = 'Asia/Tokyo'", "this command only reads"),
         ("SELECT * FROM read_text('/etc/hostname')", "Permission Error"),
-        ("SELECT * FROM nothing_like_that", "tables: batches, campaign_customers"),
+        ("SELECT * FROM nothing_like_that", "tables: batch_partitions, batches, campaign_customers"),
         ("SELEC 1", "Parser Error"),
     ],
 )
