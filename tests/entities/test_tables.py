@@ -221,6 +221,19 @@ def test_checks_see_what_is_wrong(tenant: Tenant) -> None:
     assert failed(tenant) == expected
 
 
+def test_a_day_may_be_computed_while_an_earlier_one_still_shows_a_row_that_moved(tenant: Tenant) -> None:
+    (check,) = (each for each in CHECKS if each.name == "customer_events_one_row_per_id")
+    land(tenant, "customer_events", [event("e1", "2026-03-01T10:00"), event("e2", "2026-03-01T11:00")])
+    run(tenant, "customer_events")
+    land(tenant, "customer_events", [event("e1", "2026-03-02T10:00")])
+    run(tenant, "customer_events", days=DAYS[1:])
+    assert tenant.lake.read("customer_events")["external_id"].sort().to_list() == ["e1", "e1", "e2"]
+    assert check.run(tenant, DAYS[1:]).passed
+    assert check.run(tenant, DAYS).evidence["misplaced"] == 1
+    run(tenant, "customer_events", days=DAYS[:1])
+    assert check.run(tenant, DAYS).passed
+
+
 def test_an_address_in_a_free_field_is_seen(tenant: Tenant) -> None:
     land(tenant, "customers", [record(external_id="c1", updated_at=at("2026-03-01"), tags=["ann@example.com"])])
     run(tenant)
