@@ -145,6 +145,8 @@ def _warn(receipt: Receipt) -> None:
         note(f"{receipt.file}: refused whole: {receipt.file_reason}")
     if receipt.unknown_fields and not receipt.known:
         note(f"{receipt.file}: fields that no contract declares were dropped: {', '.join(receipt.unknown_fields)}")
+    if receipt.conflicting_messages:
+        note(f"{receipt.file}: message ids that say something else than before: {receipt.conflicting_messages}")
     if receipt.masked and not receipt.known:
         cells = ", ".join(f"{name} ({count})" for name, count in receipt.masked.items())
         note(f"{receipt.file}: contact details in free text went to the vault: {cells}")

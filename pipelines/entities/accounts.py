@@ -53,6 +53,19 @@ def days_add_up(tenant: Tenant, days: Sequence[date]) -> CheckResult:
     )
 
 
+def messages_agree(tenant: Tenant, days: Sequence[date]) -> CheckResult:
+    """No message id stands for two contents; says how often one does, by entity."""
+    said = tenant.lake.scan("batches").group_by("entity").agg(pl.col("conflicting_messages").sum()).sort("entity")
+    found = {name: int(count) for name, count in said.collect().iter_rows() if count}
+    return CheckResult(
+        "messages_agree",
+        not found,
+        "a message id that comes again says the same",
+        {"conflicting": sum(found.values()), **found},
+        blocking=False,
+    )
+
+
 def expected_rows(tenant: Tenant, name: str, days: Sequence[date]) -> dict[date, int]:
     """Rows that each day of a partitioned table must have, from the accounting of what was received.
 
@@ -126,6 +139,7 @@ def few_refused(tenant: Tenant, days: Sequence[date]) -> CheckResult:
 CHECKS: tuple[Check, ...] = (
     Check("batches", "counts_add_up", "Received rows are accounted for, for every batch.", counts_add_up),
     Check("batch_partitions", "days_add_up", "Received rows are accounted for, for every day.", days_add_up),
+    Check("batches", "messages_agree", "A message id that comes again says the same.", messages_agree, blocking=False),
     Check("quarantine", "few_refused", "Few of the newest rows are refused.", few_refused, blocking=False),
     *(rows_accounted_for(name) for name in ACCOUNTED),
 )

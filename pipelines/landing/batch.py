@@ -17,7 +17,7 @@ import polars as pl
 
 from pipelines.calendar import day_of, local_date
 from pipelines.config import Tenant
-from pipelines.landing import contacts, free_text, personal, records, referrals
+from pipelines.landing import contacts, free_text, messages, personal, records, referrals
 from pipelines.landing.layout import split_schema
 from pipelines.landing.refusals import FileRefusedError, Refused, plain_key, redacted
 from pipelines.landing.source import Payload
@@ -50,6 +50,7 @@ class Batch:
         refused_days: refused rows by the tenant day that they name; None where they name none readably.
         sealed_rows: the refused rows as received, as NDJSON of line_no and raw; for the vault only.
         sealed_people: personal records as Arrow files; for the vault only.
+        messages: what each row with a message id said, as ``messages.said`` gives it.
         unknown: names of undeclared fields, and in how many pieces they were seen.
         masked: free text columns, and how many of their cells held a contact detail.
         file_reason: why the whole file was refused.
@@ -61,6 +62,7 @@ class Batch:
     refused_days: Counter[date | None] = field(default_factory=Counter)
     sealed_rows: Waiting = field(init=False)
     sealed_people: Waiting = field(init=False)
+    messages: Spool = field(init=False)
     unknown: Counter[str] = field(default_factory=Counter)
     masked: Counter[str] = field(default_factory=Counter)
     file_reason: str | None = None
@@ -70,6 +72,7 @@ class Batch:
         self.refused = Spool(folder / "refused_rows", REFUSED, lambda rows: rows["line_no"] // _LINE_RANGE)
         self.sealed_rows = Waiting(folder / "sealed_rows")
         self.sealed_people = Waiting(folder / "sealed_people")
+        self.messages = messages.waiting(folder / "messages")
 
     @property
     def quarantined(self) -> int:
@@ -147,7 +150,11 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
         buffer = io.BytesIO()
         people.write_ipc(buffer)
         batch.sealed_people.append(buffer.getvalue())
-    batch.spool.add(_split(good, tenant, entity))
+    rows = _split(good, tenant, entity)
+    said = messages.said(rows, numbers, frame["message_id"], entity)
+    if said is not None:
+        batch.messages.add(said)
+    batch.spool.add(rows)
 
 
 def _refused(

@@ -22,7 +22,7 @@ from polars.io.plugins import register_io_source
 
 from pipelines.config import Tenant
 from pipelines.errors import MurmurError, unforeseen
-from pipelines.landing import accounting, contacts, erasure, free_text, layout, repeats, store, vault
+from pipelines.landing import accounting, contacts, erasure, free_text, layout, messages, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
 from pipelines.landing.outcomes import outcomes
 from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
@@ -162,7 +162,14 @@ def _draft(entity: Entity, batch_id: str, payload: Payload, name: str, told: _To
 
 def _again(before: Receipt) -> Receipt:
     return replace(
-        before, duplicate=before.received, accepted=0, superseded=0, quarantined=0, file_reason=None, known=True
+        before,
+        duplicate=before.received,
+        accepted=0,
+        superseded=0,
+        quarantined=0,
+        file_reason=None,
+        conflicting_messages=0,
+        known=True,
     )
 
 
@@ -197,7 +204,8 @@ def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt, each: 
     with replacing(split) as temporary:
         batch.spool.write(temporary, found.duplicates, found.repeats)
     erasure.settle(tenant, draft)
-    receipt = _receipt(draft, batch, found, split)
+    conflicting = messages.keep(tenant, entity, batch_id, batch.messages)
+    receipt = replace(_receipt(draft, batch, found, split), conflicting_messages=conflicting)
     create_bytes(layout.receipt_file(tenant, entity.name, batch_id), receipt.to_json())
     return replace(receipt, outcomes=outcomes(batch, found)) if each else receipt
 

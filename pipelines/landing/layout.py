@@ -59,6 +59,11 @@ def quarantine_file(tenant: Tenant, entity: str, batch_id: str) -> Path:
     return folder(tenant, entity) / f"{batch_id}.quarantine.parquet"
 
 
+def messages_file(tenant: Tenant, entity: str, batch_id: str) -> Path:
+    """Hashes of the message ids of a batch and of what each said; only where there are any."""
+    return folder(tenant, entity) / f"{batch_id}.messages.parquet"
+
+
 def receipt_file(tenant: Tenant, entity: str, batch_id: str) -> Path:
     """The receipt of a batch: its commit point."""
     return folder(tenant, entity) / f"{batch_id}.json"

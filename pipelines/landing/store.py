@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one received file or body; the fields up to ``file_reason`` are the columns of ``batches``.
+    """What became of one received file or body; fields up to ``conflicting_messages`` are the columns of ``batches``.
 
     Attributes:
         dates: tenant days that rows of a partitioned entity fall on, sorted.
@@ -52,6 +52,7 @@ class Receipt:
     first_date: date | None = None
     last_date: date | None = None
     file_reason: str | None = None
+    conflicting_messages: int = 0
     dates: tuple[date, ...] = ()
     unknown_fields: dict[str, int] = field(default_factory=dict)
     masked: dict[str, int] = field(default_factory=dict)

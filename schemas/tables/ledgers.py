@@ -43,6 +43,12 @@ BATCHES = Contract(
         Column("first_date", "date"),
         Column("last_date", "date"),
         Column("file_reason", "string", description="Why the whole file was quarantined."),
+        Column(
+            "conflicting_messages",
+            "int64",
+            minimum=0,
+            description="Other contents that its rows gave to a message id that had one; the rows count as any others.",
+        ),
     ),
 )
 
