@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pipelines.calendar import FIRST_DAY, LAST_DAY, known_zone
 from pipelines.errors import UsageError
 from pipelines.storage.lake import Lake
+from schemas.entities import ENTITIES
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -59,6 +60,11 @@ class InboxSource(Strict):
     external_id_env: str | None = Field(default=None, description="environment variable that holds the external id")
 
 
+#: Types of promoted attributes.
+AttributeKind = Literal["string", "int64", "number", "boolean", "date", "timestamp"]
+_ATTRIBUTE = re.compile(r"^[A-Za-z_][A-Za-z0-9_ .:-]{0,63}$")
+
+
 class References(Strict):
     """When a row that names an entity which has not arrived becomes worth a warning."""
 
@@ -89,6 +95,9 @@ class TenantConfig(Strict):
     max_quarantined_percent: int = Field(
         default=5, ge=0, le=100, description="a check warns when more of the newest days' rows are refused"
     )
+    attributes: dict[str, dict[str, AttributeKind]] = Field(
+        default_factory=dict, description="by entity, keys of attributes that are columns of their own in queries"
+    )
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by cohort or signal id")
 
     @field_validator("inbox", mode="before")
@@ -96,6 +105,25 @@ class TenantConfig(Strict):
     def _urls(cls, value: Any) -> Any:
         listed = [value] if isinstance(value, str | dict) else value
         return [{"url": each} if isinstance(each, str) else each for each in listed or []]
+
+    @field_validator("attributes")
+    @classmethod
+    def _promotable(cls, value: dict[str, dict[str, AttributeKind]]) -> dict[str, dict[str, AttributeKind]]:
+        for name, keys in value.items():
+            if name not in ENTITIES:
+                raise ValueError(f"there is no entity {name!r}; entities: {', '.join(ENTITIES)}")
+            entity = ENTITIES[name]
+            # SQL tells no capitals apart in names of columns.
+            taken = {*entity.contract.names, *entity.history_contract.names, "date", "op", "patch_fields"}
+            for key in keys:
+                if not _ATTRIBUTE.match(key):
+                    raise ValueError(
+                        f"{name}: {key!r} cannot name a column; begin with a letter, use letters and digits"
+                    )
+                if key.lower() in taken:
+                    raise ValueError(f"{name}: {key!r} is a column already; leave it out")
+                taken.add(key.lower())
+        return value
 
     @field_validator("timezone")
     @classmethod

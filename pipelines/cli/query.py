@@ -33,6 +33,15 @@ _SQL_TYPES = {
     "timestamp": "TIMESTAMPTZ",
     "ratio": "DOUBLE",
 }
+#: How an attribute is read as a type; casts alone would round 2.5 and take 1 for true.
+_ATTRIBUTES = {
+    "string": "{0}",
+    "int64": "CASE WHEN regexp_full_match({0}, '-?[0-9]+') THEN TRY_CAST({0} AS BIGINT) END",
+    "number": "CASE WHEN isfinite(TRY_CAST({0} AS DOUBLE)) THEN TRY_CAST({0} AS DOUBLE) END",
+    "boolean": "CASE {0} WHEN 'true' THEN true WHEN 'false' THEN false END",
+    "date": "TRY_CAST({0} AS DATE)",
+    "timestamp": "TRY_CAST({0} AS TIMESTAMPTZ)",
+}
 #: Columns that fit beside each other in a terminal.
 WIDE = 10
 
@@ -88,11 +97,11 @@ def _view(tenant: Tenant, name: str) -> str:
     contract = LAKE[name]
     paths = [str(tenant.lake.root / name / file) for file in tenant.lake.files(name).values()]
     if not paths:
-        return _empty_view(contract)
+        return _empty_view(contract, tenant)
     partitions = (
         "hive_partitioning = true, hive_types = {'date': DATE}" if contract.partitioned else "union_by_name = true"
     )
-    columns = ", ".join(f'"{column}"' for column in contract.names)
+    columns = ", ".join([*(f'"{column}"' for column in contract.names), *_promoted(tenant, name)])
     return f'CREATE VIEW "{name}" AS SELECT {columns} FROM read_parquet([{_list(paths)}], {partitions})'  # noqa: S608
 
 
@@ -101,21 +110,33 @@ def _history_view(tenant: Tenant, name: str) -> str:
     receipts = sorted((tenant.landing / entity.name).glob("*.json"))
     paths = [str(path) for receipt in receipts if (path := receipt.with_suffix(".parquet")).is_file()]
     if not paths:
-        return _empty_view(entity.history_contract)
+        return _empty_view(entity.history_contract, tenant)
     columns = ", ".join(f'"{column.name}"' for column in entity.stored)
     # Versions follow each other by instant, then by kind: delete over patch over upsert.
     rank = "CASE op WHEN 'delete' THEN 2 WHEN 'patch' THEN 1 ELSE 0 END"
     following = f"lead(order_at) OVER (PARTITION BY external_id ORDER BY order_at, {rank})"
+    ends = ["op = 'delete' AS is_deleted", *_promoted(tenant, name)]
     return (
         f'CREATE VIEW "{name}" AS SELECT date, {columns}, op, patch_fields, order_at AS effective_from, '  # noqa: S608
-        f"{following} AS effective_to, op = 'delete' AS is_deleted "
+        f"{following} AS effective_to, {', '.join(ends)} "
         f"FROM read_parquet([{_list(paths)}], union_by_name = true)"
     )
 
 
-def _empty_view(contract: Contract) -> str:
-    columns = ", ".join(f'NULL::{_SQL_TYPES[column.kind]} AS "{column.name}"' for column in contract)
-    return f'CREATE VIEW "{contract.name}" AS SELECT {columns} WHERE false'
+def _empty_view(contract: Contract, tenant: Tenant) -> str:
+    columns = [f'NULL::{_SQL_TYPES[column.kind]} AS "{column.name}"' for column in contract]
+    selected = ", ".join([*columns, *_promoted(tenant, contract.name)])
+    return f'CREATE VIEW "{contract.name}" AS SELECT {selected} WHERE false'
+
+
+def _promoted(tenant: Tenant, view: str) -> list[str]:
+    """The attributes that the tenant wants as columns of an entity's table or history; null where of another type."""
+    keys = tenant.config.attributes.get(view.removesuffix("_history"), {})
+    return [f'{_ATTRIBUTES[kind].format(_json_path(key))} AS "{key}"' for key, kind in keys.items()]
+
+
+def _json_path(key: str) -> str:
+    return f"""json_extract_string(attributes, '$."{key}"')"""
 
 
 def _list(paths: list[str]) -> str:
