@@ -62,12 +62,14 @@ def _beheaded(piece: Piece, columns: Sequence[str]) -> tuple[list[str], Piece]:
 
 def _parsed(piece: Piece, header: list[str], columns: Sequence[str]) -> Texts:
     refused: list[Refused] = []
-    frame = None if _is_suspect(piece) else _plain(piece.data, len(header))
+    line_end = "\\r\\n" if b"\r\n" in piece.data else "\\n"
+    frame = None if _is_suspect(piece) else _plain(piece.data, len(header), line_end)
     numbers = None if frame is None else _numbers(piece, frame.height)
     if frame is None or numbers is None:
         parts = _parted(piece, len(header))
         refused = parts.refused
-        frame = _plain(parts.data, len(header))
+        # Whatever stands in their cells, the parted records end with LF.
+        frame = _plain(parts.data, len(header), "\\n")
         numbers = pl.Series(parts.numbers, dtype=pl.Int64)
         if frame is None or frame.height != len(numbers):
             raise FileRefusedError("unreadable_lines")
@@ -88,11 +90,10 @@ def _is_suspect(piece: Piece) -> bool:
     return bool(piece.too_long) or mixed or b"\0" in data or has_long_line(data) or not is_utf8(data)
 
 
-def _plain(data: bytearray, width: int) -> pl.DataFrame | None:
+def _plain(data: bytearray, width: int, line_end: str) -> pl.DataFrame | None:
     """Columns c0, c1, ... of records that are all well formed; None when any is not."""
     # Names of a header are foreign text, so the parser only sees positions.
     listed = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-    line_end = "\\r\\n" if b"\r\n" in data else "\\n"
     if not data:
         return pl.DataFrame(schema={f"c{i}": pl.String for i in range(width)})
     try:

@@ -253,3 +253,14 @@ def test_pipes_links_and_files_that_change(tmp_path: Path, monkeypatch: pytest.M
     assert store.receipts(where, "customer_events") == []
     assert ingest_file(where, "customer_events", link, received_at=NOW).accepted == 3
     assert isinstance(store.scan(where, "customer_events"), pl.LazyFrame)
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("inside", ["\n", "\r\n", "\r", "\r\n\r\n"])
+def test_a_quoted_cell_may_hold_any_line_end(tmp_path: Path, ends: str, inside: str) -> None:
+    where = tenant(tmp_path)
+    first = f'c-1,2026-01-02T10:00:00Z,"{{""note"":""x""}}","[""a"",{inside}""b""]"'
+    lines = ["external_id,updated_at,attributes,tags", first, "c-2,2026-01-02T10:00:00Z,,", "c-3,2026-01-02T10:00:00Z"]
+    receipt = land(where, "customers", ends.join([*lines, ""]).encode(), "rows.csv")
+    assert (receipt.accepted, receipt.quarantined) == (2, 1)
+    assert [row["tags"] for row in rows(where, "customers")] == ['["a","b"]', None]
