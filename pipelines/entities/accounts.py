@@ -11,16 +11,17 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.config import Tenant
+from pipelines.entities.carried import carried
 from pipelines.entities.dated import winners
 from pipelines.entities.ledgers import COUNTS
-from pipelines.landing import store
+from pipelines.landing import quarantine, store
 from pipelines.step import Check, CheckResult
 from schemas.entities import ENTITIES
 
 #: Days up to the newest one whose refused rows are looked at together.
 RECENT = 7
-#: Tables whose every row comes from a received row of the same entity.
-ACCOUNTED = ("customer_events", "transactions")
+#: Tables with days.
+ACCOUNTED = ("customer_events", "transactions", "stock_levels")
 _PARTS = pl.sum_horizontal(COUNTS[1:])
 
 
@@ -70,14 +71,16 @@ def expected_rows(tenant: Tenant, name: str, days: Sequence[date]) -> dict[date,
     """Rows that each day of a partitioned table must have, from the accounting of what was received.
 
     Of the versions stored on a day, those of ids with several versions leave, and the newest of these that stand on the
-    day come back; a tombstone alone is no row.
+    day come back; a tombstone alone is no row. What came inside another entity counts as a version of its own.
     """
     stored = dict.fromkeys(days, 0)
     for receipt in store.committed(tenant, name):
         for partition in receipt.partitions:
             if partition.date in stored:
                 stored[partition.date] += partition.accepted + partition.superseded
-    several, won = winners(tenant, ENTITIES[name], days)
+    inside = carried(tenant, name)
+    inside = None if inside is None else inside.filter(pl.col("date").is_in(list(days)))
+    several, won = winners(tenant, ENTITIES[name], days, inside)
     versions = store.scan(tenant, name, days).select("id_key", "date", "op")
     shared = versions.join(several.lazy(), on="id_key", how="semi")
     lone_tombstones = versions.filter(pl.col("op") == "delete").join(several.lazy(), on="id_key", how="anti")
@@ -111,9 +114,13 @@ def rows_accounted_for(table: str) -> Check:
 
 
 def few_refused(tenant: Tenant, days: Sequence[date]) -> CheckResult:
-    """No more than the tenant's share of the newest days' rows is refused; says by which reasons."""
+    """No more than the tenant's share of the newest days' rows is refused and waits; says by which reasons.
+
+    A row that a replay has moved was received again, as a row of the batch that it moved to.
+    """
     parts = tenant.lake.scan("batch_partitions").collect()
-    refused = tenant.lake.scan("quarantine").select("entity", "reason", "date").collect()
+    refused = tenant.lake.scan("quarantine").select("entity", "batch_id", "line_no", "reason", "date").collect()
+    moved = pl.concat([quarantine.moved(tenant, name) for name in ENTITIES])
     newest = parts.filter(pl.col("accepted") > 0)["day"].max()
     if isinstance(newest, date):
         # Refused rows without a readable day belong to no newest days, but nobody must overlook them.
@@ -122,9 +129,11 @@ def few_refused(tenant: Tenant, days: Sequence[date]) -> CheckResult:
             frame.filter(pl.col(day).is_null() | (pl.col(day) > since))
             for frame, day in ((parts, "day"), (refused, "date"))
         )
-    received, quarantined = int(parts["received"].sum()), int(parts["quarantined"].sum())
+    waiting = refused.join(moved, on=moved.columns, how="anti")
+    replayed = refused.height - waiting.height
+    received, quarantined = (int(parts[name].sum()) - replayed for name in ("received", "quarantined"))
     limit = tenant.config.max_quarantined_percent
-    reasons = refused.group_by("entity", "reason").agg(pl.len().cast(pl.Int64).alias("rows"))
+    reasons = waiting.group_by("entity", "reason").agg(pl.len().cast(pl.Int64).alias("rows"))
     most = reasons.sort("rows", "entity", "reason", descending=[True, False, False]).head(10)
     named = {f"{row['entity']} {row['reason']}": row["rows"] for row in most.iter_rows(named=True)}
     return CheckResult(

@@ -8,7 +8,7 @@ from datetime import date
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.entities import accounts, groups
+from pipelines.entities import accounts, dimension_accounts, groups
 from pipelines.entities.dated import winners
 from pipelines.entities.stock import stock_in_products
 from pipelines.landing import store
@@ -35,7 +35,7 @@ def one_row_per_id(table: str) -> Check:
         counts = tenant.lake.rows(table)
         wanted = [day for day in days or tenant.lake.days(table) if counts.get(day)]
         misplaced = _misplaced(tenant, ENTITIES[table], wanted)
-        evidence = {"rows": sum(counts[day] for day in wanted), "misplaced": misplaced}
+        evidence: dict[str, int | str] = {"rows": sum(counts[day] for day in wanted), "misplaced": misplaced}
         return CheckResult(f"{table}_one_row_per_id", misplaced == 0, says, evidence)
 
     return Check(table, f"{table}_one_row_per_id", "An id has one row on all days together.", run)
@@ -98,6 +98,7 @@ def merges_end(tenant: Tenant, days: Sequence[date]) -> CheckResult:
 
 CHECKS: tuple[Check, ...] = (
     *accounts.CHECKS,
+    *dimension_accounts.CHECKS,
     *groups.CHECKS,
     *(one_row_per_id(name) for name, entity in ENTITIES.items() if entity.partitioned),
     *(no_personal_data(name) for name in ENTITIES),

@@ -9,17 +9,15 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.entities.business_date import with_business_date
+from pipelines.entities.carried import carried
 from pipelines.entities.checks import CHECKS as TABLE_CHECKS
-from pipelines.entities.consents import opt_outs_in_customers
 from pipelines.entities.dated import entity_versions, partitions
 from pipelines.entities.fold import newest, states
 from pipelines.entities.history import valid_time
-from pipelines.entities.identity import links_in_events
 from pipelines.entities.ledgers import batch_partitions, batches, quarantine
 from pipelines.entities.merges import customer_merges
 from pipelines.entities.reference_age import CHECK as REFERENCES_CHECK
 from pipelines.entities.references import unresolved
-from pipelines.entities.stock import stock_in_products
 from pipelines.landing import store
 from pipelines.step import Check, Step, Writers, publish
 from pipelines.storage.lake import Commit
@@ -44,10 +42,9 @@ def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit
             entity = ENTITIES[name]
             columns = list(entity_versions(entity).schema)
             versions = store.scan(tenant, name).select(columns).collect(engine="streaming")
-            if name == "identity_links":
-                versions = pl.concat([versions, links_in_events(tenant).select(columns)])
-            if name == "opt_outs":
-                versions = pl.concat([versions, opt_outs_in_customers(tenant).select(columns)])
+            inside = carried(tenant, name)
+            if inside is not None:
+                versions = pl.concat([versions, inside.select(columns)])
             folded = states(versions, entity)
             past = valid_time(folded, entity)
             writers[name].put(None, newest(folded).select(entity.contract.names))
@@ -84,7 +81,7 @@ def stock_levels(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish the stock measured on each day, what came inside products included."""
 
     def fill(writers: Writers) -> None:
-        for day, frames in partitions(tenant, ENTITIES["stock_levels"], days, stock_in_products(tenant)):
+        for day, frames in partitions(tenant, ENTITIES["stock_levels"], days, carried(tenant, "stock_levels")):
             writers["stock_levels"].put_parts(day, frames)
 
     return publish(tenant, ("stock_levels",), fill)

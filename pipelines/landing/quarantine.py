@@ -32,14 +32,20 @@ from schemas.entities import ENTITIES
 
 def waiting(tenant: Tenant, entity: str) -> pl.DataFrame:
     """Refused rows of an entity that no replay has moved; columns and order of ``quarantine``."""
-    rows = store.quarantine(tenant, entity)
-    moved = [
-        {"batch_id": receipt.batch_id, "line_no": line}
+    done = moved(tenant, entity)
+    return store.quarantine(tenant, entity).join(done, on=done.columns, how="anti", maintain_order="left")
+
+
+def moved(tenant: Tenant, entity: str) -> pl.DataFrame:
+    """Refused rows that a replay has moved: entity, batch_id, line_no."""
+    lines = [
+        (entity, receipt.batch_id, line)
         for receipt in store.committed(tenant, entity)
+        if receipt.quarantined
         for line in moved_lines(tenant, entity, receipt.batch_id)
     ]
-    done = pl.DataFrame(moved, schema={"batch_id": pl.String, "line_no": pl.Int64})
-    return rows.join(done, on=["batch_id", "line_no"], how="anti", maintain_order="left")
+    schema = pl.Schema({"entity": pl.String(), "batch_id": pl.String(), "line_no": pl.Int64()})
+    return pl.DataFrame(lines, schema=schema, orient="row")
 
 
 def listed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import polars as pl
 import pytest
 
 from pipelines.config import Tenant
-from pipelines.entities import accounts, consents
+from pipelines.entities import accounts, consents, dimension_accounts
 from pipelines.entities.steps import STEPS
-from tests.landing.support import customer, event, land, tenant
+from pipelines.landing import quarantine
+from tests.landing.support import NOW, customer, event, land, tenant
 
 DAYS = [date(2026, 1, 2), date(2026, 1, 3)]
 ON = {day: f"{day}T10:00:00Z" for day in DAYS}
@@ -112,3 +114,58 @@ def test_no_customer_no_consent() -> None:
     assert consents.entries(pl.DataFrame([], schema=schema)).is_empty()
     empty = pl.DataFrame({"customer_id": ["c"], "order_at": [None], "consents": [json.dumps([])]}, schema=schema)
     assert consents.entries(empty).is_empty()
+
+
+def stock(**changes: Any) -> dict[str, Any]:
+    base = {"product_id": "p", "outlet_id": "o", "on_hand": 5, "reserved": 0, "available": 5}
+    return {**base, "measured_at": ON[DAYS[0]], **changes}
+
+
+def test_stock_on_its_own_and_inside_products_adds_up(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    inside = [{"outlet_id": "o", "on_hand": 4, "measured_at": ON[day]} for day in DAYS]
+    product = {"external_id": "p", "name": "n", "category_path": "a", "status": "active", "price_minor": 1}
+    land(where, "stock_levels", [stock(), stock(on_hand=6), stock(product_id="q"), stock(product_id="r", op="delete")])
+    land(
+        where,
+        "products",
+        [{**product, "currency": "GBP", "updated_at": ON[DAYS[0]], "available_quantity": inside}],
+    )
+    check = accounts.rows_accounted_for("stock_levels")
+    told = check.run(run(where), DAYS)
+    assert (told.passed, told.evidence) == (True, {"rows": 3, "expected": 3})
+    frame = where.lake.read("stock_levels").filter(pl.col("date") == DAYS[1])
+    with where.lake.writer("stock_levels") as writer:
+        writer.put(DAYS[1], frame.head(0))
+    assert check.run(where, DAYS).evidence["first_day"] == "2026-01-03"
+
+
+def test_every_version_of_a_dimension_is_accounted_for(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    consent = [{"channel": "email", "status": "opted_out", "updated_at": ON[DAYS[0]]}]
+    old, new = customer(consents=consent), customer(updated_at="2026-02-01T00:00:00Z", language="fr")
+    land(where, "customers", [new, customer(external_id="c-2", op="delete"), customer(external_id="c-3")])
+    land(where, "customers", [old, old, customer(external_id="c-3", op="delete"), customer(external_id="c-4")])
+    run(where)
+    told = dimension_accounts.rows_accounted_for("customers").run(where, [])
+    counts = {"received": 6, "landed": 6, "versions": 6, "ids": 4, "deleted": 2, "history": 6, "rows": 2}
+    assert (told.passed, told.evidence) == (True, counts)
+    assert dimension_accounts.rows_accounted_for("opt_outs").run(where, []).evidence["rows"] == 1
+    for table in ("customers", "customers_history"):
+        whole = where.lake.read(table)
+        with where.lake.writer(table) as writer:
+            writer.put(None, whole.head(whole.height - 1))
+        assert not dimension_accounts.rows_accounted_for("customers").run(where, []).passed
+        with where.lake.writer(table) as writer:
+            writer.put(None, whole)
+
+
+def test_a_replayed_row_is_refused_no_more(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    short = replace(where, config=where.config.model_copy(update={"last_day": DAYS[0]}))
+    land(short, "customer_events", [event(), event(external_id="e-2", occurred_at=ON[DAYS[1]])])
+    before = accounts.few_refused(run(where), DAYS)
+    assert (before.passed, before.evidence["quarantined"], before.evidence["received"]) == (False, 1, 2)
+    assert [each["moved"] for each in quarantine.replay(where, "customer_events", received_at=NOW)] == [1]
+    after = accounts.few_refused(run(where), DAYS)
+    assert (after.passed, after.evidence) == (True, {"received": 2, "quarantined": 0})

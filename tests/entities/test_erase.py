@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import cli
 from pipelines.config import Tenant
+from pipelines.entities import dimension_accounts
 from pipelines.entities.erase import SHOWN, erase
 from pipelines.entities.steps import STEPS, publish_dimensions
 from pipelines.errors import UsageError
@@ -145,6 +146,18 @@ def test_a_person_is_gone_and_everything_adds_up(where: Tenant) -> None:
         ("o3", "c-1", None, "agent"),
         ("o4", None, outs["contact_hash"][4], "agent"),
     ]
+
+
+def test_versions_that_become_equal_are_still_accounted_for(where: Tenant) -> None:
+    twins = [customer(language="en"), customer(language="fr"), customer(language="de", consents=[{"channel": "sms"}])]
+    land(where, "customers", [*twins, customer(external_id="c-2", op="delete")])
+    land(where, "opt_outs", [opt_out("o-1", customer_id="c-1"), opt_out("o-2", customer_id="c-2")])
+    publish_dimensions(where, SHOWN)
+    erase(where, "c-1", now=NOW, by="tester")
+    for name, rows in (("customers", 1), ("opt_outs", 3)):
+        told = dimension_accounts.rows_accounted_for(name).run(where, [])
+        assert told.passed, told.evidence
+        assert told.evidence["rows"] == rows
 
 
 def test_others_keep_what_they_had(where: Tenant) -> None:
