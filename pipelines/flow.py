@@ -166,19 +166,20 @@ def run(
         CheckFailedError: a blocking check failed; what is downstream was not computed.
     """
     steps = selected(select)
-    available = Freshness(tenant).available_days()
+    before_all = Freshness(tenant)
+    available = before_all.available_days()
     if first and last and last < first:
         raise UsageError(f"the range ends ({last}) before it begins ({first})")
-    if not available:
+    if not available and not before_all.anything_landed():
         raise UsageError(f"tenant {tenant.id!r} has no records yet; send some with: murmur ingest --tenant {tenant.id}")
     known = [day for day in available if (last is None or day <= last)]
     outcomes = []
     for step in steps:
         freshness = Freshness(tenant)
-        stale = freshness.stale(step, known)
+        stale = freshness.stale(step, known) if step.partitioned else []
         asked = [day for day in known if first is None or day >= first] if force else []
         days = sorted({*stale, *asked}) if step.partitioned else []
-        if not (stale or asked or force):
+        if not (stale or asked or force or (not step.partitioned and freshness.due(step, known))):
             outcomes.append(Outcome(step, (), Work({}), ()))
             continue
         on_step(step, days)

@@ -78,7 +78,7 @@ def status(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
     freshness = Freshness(tenant)
     available = freshness.available_days()
     rows = [row for step in flow.STEPS for row in _state(freshness, step, available)]
-    if not available:
+    if not freshness.anything_landed():
         note(f"nothing has been received yet: murmur ingest --tenant {tenant_id} --entity ENTITY FILE")
     waited = waiting(tenant)
     emit({"tables": rows, "waiting": waited}, as_json, lambda: _print_status(rows, waited))
@@ -119,6 +119,7 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
     """One row for each output; how many rows an export has is in its manifests, which are not read here."""
     lake = freshness.tenant.lake
     stale = freshness.stale(step, available)
+    due = not step.partitioned and freshness.due(step, available)
     because = Counter(reasons(freshness, step, stale).values())
     found = []
     for output in step.outputs:
@@ -131,10 +132,10 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
                 "first_day": days[0] if days else None,
                 "last_day": days[-1] if days else None,
                 "rows": sum(counted.values()) if output in LAKE else None,
-                "stale_days": len(stale) if step.partitioned else min(len(stale), 1),
+                "stale_days": len(stale) if step.partitioned else int(due),
                 "stale_because": dict(because.most_common()),
                 "stale": stale if step.partitioned else [],
-                "whole": "all" if stale and not step.partitioned else None,
+                "whole": "all" if due and not step.partitioned else None,
             }
         )
     return found

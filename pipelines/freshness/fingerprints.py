@@ -73,6 +73,14 @@ class Freshness:
         found = sorted({day for entity in DATED for day in store.dates(self.tenant, entity)})
         return days_between(found[0], found[-1]) if found else []
 
+    def anything_landed(self) -> bool:
+        """Whether there is any batch, of whatever entity; reference data makes no day available."""
+        return any(store.committed(self.tenant, name) for name in ENTITIES)
+
+    def due(self, step: Step, days: Sequence[date]) -> bool:
+        """Whether the step has something to compute; one without partitions may while there are no days."""
+        return bool(self.stale(step, days)) if step.partitioned else self.recorded(step) != self.fingerprints(step, ())
+
     def stale(self, step: Step, days: Sequence[date]) -> list[date]:
         """Days among ``days`` whose inputs differ from the ones they were made from, sorted.
 
