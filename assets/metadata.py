@@ -46,7 +46,8 @@ def definition_metadata(tenant: Tenant, table: str) -> Mapping[str, Any]:
 def work_metadata(work: Work, output: str, day: date | None) -> dict[str, Any]:
     """Numbers of one published partition, and why it was computed.
 
-    ``rows_changed`` counts rows added, changed and removed; of a large partition only the numbers of rows are compared.
+    ``rows_changed`` counts rows added, changed and removed; where ``rows_changed_exact`` is false only the numbers of
+    rows were compared, since the partition is large, and at least so many differ.
     ``partitions_skipped_equal`` is 1 where nothing was published, since the result or all inputs are what they were.
     """
     commit = work.commits.get(output)
@@ -60,7 +61,7 @@ def work_metadata(work: Work, output: str, day: date | None) -> dict[str, Any]:
         "changed": int(day in commit.changed),
         "partitions_skipped_equal": int(day in commit.equal),
         "recompute_reason": work.reasons.get(day, "forced"),
-        **({"rows_changed": changes.total} if changes else {}),
+        **({"rows_changed": changes.total, "rows_changed_exact": changes.exact} if changes else {}),
     }
 
 

@@ -61,7 +61,7 @@ def row_changes(lake: Lake, commit: Commit, was: Before) -> dict[date | None, Ro
         elif not old or not new:
             found[day] = RowChanges(new, 0, old)
         elif old + new > ROWS_OF_PARTITION or compared + old + new > ROWS_OF_COMMIT:
-            found[day] = RowChanges(max(new - old, 0), 0, max(old - new, 0), exact=False)
+            found[day] = RowChanges(max(new - old, 0), int(new == old), max(old - new, 0), exact=False)
         else:
             compared += old + new
             found[day] = _compared(lake, commit.table, was.files[day], files[day])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipelines import flow
+from pipelines.changes import RowChanges
 from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
 from pipelines.config import Workspace
 from pipelines.entities.waiting import waiting
@@ -144,7 +145,7 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
 def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
     failed = [check.name for check in outcome.checks if not check.passed]
     if not outcome.commits:
-        nothing = {"days": 0, "rows": 0, "changed": 0, "rows_changed": 0, "partitions_skipped_equal": 0}
+        nothing = {"days": 0, "rows": 0, "changed": 0, **_changes([]), "partitions_skipped_equal": 0}
         return [{"step": outcome.step.name, "table": None, **nothing, "recompute_reason": {}, "failed_checks": failed}]
     because = dict(Counter(outcome.work.reasons.values()).most_common())
     return [
@@ -154,7 +155,7 @@ def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
             "days": len(outcome.days),
             "rows": sum(commit.rows.values()),
             "changed": len(commit.changed),
-            "rows_changed": sum(found.total for found in outcome.work.changes.get(commit.table, {}).values()),
+            **_changes(outcome.work.changes.get(commit.table, {}).values()),
             "partitions_skipped_equal": len(commit.equal) + len(outcome.work.skipped),
             "recompute_reason": because,
             "failed_checks": failed,
@@ -163,12 +164,29 @@ def _rows(outcome: flow.Outcome) -> list[dict[str, Any]]:
     ]
 
 
+def _changes(found: Iterable[RowChanges]) -> dict[str, int | bool]:
+    """Rows that differ, and whether it is exactly so many: of large partitions the least number is known."""
+    listed = list(found)
+    return {
+        "rows_changed": sum(each.total for each in listed),
+        "rows_changed_exact": all(each.exact for each in listed),
+    }
+
+
 def _print_outcomes(rows: list[dict[str, Any]]) -> None:
     columns = ["step", "table", "days", "rows", "changed", "rows_changed", "skipped_equal"]
     done = [row for row in rows if row["table"]]
     if done:
         # A table without partitions is computed over no days.
-        shown = [{**row, "days": row["days"] or None, "skipped_equal": row["partitions_skipped_equal"]} for row in done]
+        shown = [
+            {
+                **row,
+                "days": row["days"] or None,
+                "rows_changed": row["rows_changed"] if row["rows_changed_exact"] else f">= {row['rows_changed']}",
+                "skipped_equal": row["partitions_skipped_equal"],
+            }
+            for row in done
+        ]
         table(columns, [[row[name] for name in columns] for row in shown])
         for step, because in {row["step"]: row["recompute_reason"] for row in done}.items():
             note(f"{step}: {_reasons(because)}")

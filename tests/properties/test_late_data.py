@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import flow
+from assets.metadata import work_metadata
+from pipelines import changes, flow
+from pipelines.cli.run import _print_outcomes, _rows
 from pipelines.freshness import Freshness
 from tests.properties.digest import differences
 from tests.properties.tenants import land_all, tenants
@@ -127,3 +130,25 @@ def test_pieces_in_any_order_with_runs_between_give_what_one_run_gives(names, ru
         land_all(straight, [*BASE, *(late for late, _, _ in LATE.values())])
         flow.run(straight)
         assert not differences(patched, straight)
+
+
+def test_where_only_numbers_of_rows_are_compared_it_is_said(monkeypatch):
+    monkeypatch.setattr(changes, "ROWS_OF_PARTITION", 0)
+    with tenants(1) as (tenant,):
+        land_all(tenant, BASE)
+        flow.run(tenant, select=["customer_events"])
+        # The event stays on its day, so that the number of rows does as well.
+        land_all(tenant, [event("e2", "Cart Viewed", SATURDAY)])
+        (outcome,) = flow.run(tenant, select=["customer_events"])
+        assert outcome.work.changes["customer_events"][SAT] == changes.RowChanges(0, 1, 0, exact=False)
+        told = work_metadata(outcome.work, "customer_events", SAT)
+        assert (told["rows_changed"], told["rows_changed_exact"]) == (1, False)
+        (row,) = _rows(outcome)
+        assert (row["rows_changed"], row["rows_changed_exact"]) == (1, False)
+        assert ">= 1" in printed(row)
+
+
+def printed(row):
+    with CliRunner().isolation() as (out, *_):
+        _print_outcomes([row])
+        return out.getvalue().decode()
