@@ -22,7 +22,7 @@ from pipelines.entities.history import history
 from pipelines.entities.merges import customer_merges, families
 from pipelines.entities.steps import publish_dimensions
 from pipelines.errors import UsageError
-from pipelines.landing import erasure, store
+from pipelines.landing import erasure, extracts, store
 from pipelines.landing.ingest import ingest_bytes
 from schemas.entities import ENTITIES
 
@@ -115,6 +115,7 @@ def _land(tenant: Tenant, entity: str, records: Sequence[dict[str, Any]], now: d
 
 def _follow(tenant: Tenant) -> None:
     """Publish what the lake shows of people again, and remove the files that showed more."""
+    extracts.drop(tenant)
     shown = [name for name in SHOWN if tenant.lake.exists(name)]
     if not shown:
         return

@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.landing import store
-from pipelines.landing.extracts import forget, kept, moved_versions, of_partitions
+from pipelines.landing.extracts import kept, moved_versions, of_partitions
 from pipelines.storage.hashing import logical_sha256, subject_key
 from schemas.entities import ENTITIES, Entity
 from schemas.registry import LAKE
@@ -65,7 +65,6 @@ def _dated(tenant: Tenant, entity: Entity) -> pl.DataFrame:
     folder = tenant.state / "extracts" / entity.name / "waiting"
     schema = tenant.lake.scan(entity.name, []).collect_schema()
     found = kept(folder, sources, lambda rows: _rows_named(rows, entity, every), schema).collect()
-    forget(folder, sources)
     # A version's weight hides its instant behind its id.
     moved = moved_versions(tenant, entity.name).select("id_key", first=pl.col("weight") ^ pl.col("id_key"))
     firsts = moved.group_by("id_key").agg(pl.col("first").min().cast(pl.Datetime("us", "UTC")))

@@ -7,9 +7,12 @@ whoever asks.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -28,7 +31,7 @@ _WORKERS = 2
 
 
 def kept(folder: Path, sources: Mapping[str, pl.LazyFrame], make: Make, schema: pl.Schema) -> pl.LazyFrame:
-    """``make`` of every source, the ones seen before from their files.
+    """``make`` of every source, the ones seen before from their files; files of other sources are removed.
 
     Args:
         folder: where the extracts are; one folder for each meaning.
@@ -37,27 +40,56 @@ def kept(folder: Path, sources: Mapping[str, pl.LazyFrame], make: Make, schema: 
         schema: columns of a source.
     """
     paths = {name: folder / f"{name}.parquet" for name in sources}
-    missing = [name for name, path in paths.items() if not path.is_file()]
 
     def one(name: str) -> None:
         with replacing(paths[name], sync=False) as temporary:
             make(sources[name]).collect(engine="streaming").write_parquet(temporary)
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        list(pool.map(one, missing))
     shape = make(pl.LazyFrame(schema=schema)).collect_schema()
     if not paths:
         return pl.LazyFrame(schema=shape)
-    return pl.scan_parquet(list(paths.values()), schema=shape, hive_partitioning=False)
+    # Read before the lock is given back: afterwards another process may find that a source was written anew.
+    with _held(folder, fcntl.LOCK_SH):
+        missing = [name for name, path in paths.items() if not path.is_file()]
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            list(pool.map(one, missing))
+        found = pl.scan_parquet(list(paths.values()), schema=shape, hive_partitioning=False).collect()
+    _forget_others(folder, {path.name for path in paths.values()})
+    return found.lazy()
+
+
+def _forget_others(folder: Path, wanted: Collection[str]) -> None:
+    """Remove the extracts whose sources are gone, unless somebody is reading just now: then the next one does."""
+    unwanted = [path for path in folder.glob("[0-9a-f]*.parquet") if path.name not in wanted]
+    if not unwanted:
+        return
+    with contextlib.suppress(BlockingIOError), _held(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        for path in unwanted:
+            path.unlink(missing_ok=True)
+
+
+def drop(tenant: Tenant) -> None:
+    """Remove every extract of a tenant, after whoever is reading one: they name people who may have been erased."""
+    for folder in sorted((tenant.state / "extracts").glob("*/*/")):
+        with _held(folder, fcntl.LOCK_EX):
+            for path in folder.glob("*.parquet"):
+                path.unlink()
+    for path in sorted((tenant.state / "extracts").glob("*/moved*")):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(folder: Path, how: int) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, how)
+        yield
 
 
 def of_batches(tenant: Tenant, entity: str, name: str, make: Make) -> pl.LazyFrame:
     """``make`` of every landed batch of an entity, in no order between batches; ``name`` says what is made."""
     sources = {stem: _batch(path, entity) for stem, path in batch_files(tenant, entity).items()}
-    folder = tenant.state / "extracts" / entity / name
-    found = kept(folder, sources, make, split_schema(ENTITIES[entity]))
-    forget(folder, sources)
-    return found
+    return kept(tenant.state / "extracts" / entity / name, sources, make, split_schema(ENTITIES[entity]))
 
 
 def of_partitions(tenant: Tenant, table: str, name: str, make: Make) -> pl.LazyFrame:
@@ -65,18 +97,7 @@ def of_partitions(tenant: Tenant, table: str, name: str, make: Make) -> pl.LazyF
     lake = tenant.lake
     files = {f"{day}-{PurePosixPath(path).stem}": day for day, path in lake.files(table).items() if day is not None}
     sources = {stem: lake.scan(table, [day]) for stem, day in files.items()}
-    folder = tenant.state / "extracts" / table / name
-    found = kept(folder, sources, make, lake.scan(table, []).collect_schema())
-    forget(folder, files)
-    return found
-
-
-def forget(folder: Path, names: Iterable[str]) -> None:
-    """Remove the extracts of a folder that are not among the names: what they were made from was written anew."""
-    wanted = {f"{name}.parquet" for name in names}
-    for path in folder.glob("[0-9a-f]*.parquet"):
-        if path.name not in wanted:
-            path.unlink(missing_ok=True)
+    return kept(tenant.state / "extracts" / table / name, sources, make, lake.scan(table, []).collect_schema())
 
 
 def batch_files(tenant: Tenant, entity: str) -> dict[str, Path]:
