@@ -17,7 +17,12 @@ UNRESOLVED_REFERENCES = Contract(
         Column("target_entity", "string", required=True),
         Column("target_id", "string", required=True),
         Column("since", "timestamp", required=True, description="Instant of the waiting row's first version."),
-        Column("date", "date", description="Tenant day that waits; null for entities without one."),
+        Column(
+            "date",
+            "date",
+            description="Tenant day that waits. Null where the waiting row belongs to no day: it holds on every day"
+            " from its instant on, and each day that uses it becomes stale when what it names arrives.",
+        ),
         Column("blocked_minor", "int64", description="Money of the waiting row, in minor units."),
         Column("currency", "string", description="ISO 4217."),
     ),
