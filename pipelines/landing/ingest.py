@@ -25,7 +25,7 @@ from pipelines.errors import MurmurError, unforeseen
 from pipelines.landing import accounting, contacts, erasure, free_text, layout, messages, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
 from pipelines.landing.outcomes import outcomes
-from pipelines.landing.source import Payload, payload_of_bytes, payload_of_file
+from pipelines.landing.source import Payload, ending_of, payload_of_bytes, payload_of_file
 from pipelines.landing.spool import Spool, detached
 from pipelines.landing.store import Receipt
 from pipelines.storage.durable import create_bytes, replacing
@@ -101,8 +101,9 @@ def _discreet(tenant: Tenant, payload: Payload) -> Iterator[None]:
 
 
 def _shown(tenant: Tenant, payload: Payload) -> str:
-    """The file's name, without contact details."""
-    return free_text.shown_name(payload.name, contacts.country_of(tenant))
+    """The file's name, without contact details; its ending stays, since a replay reads by it."""
+    ending = ending_of(payload.name)
+    return free_text.shown_name(payload.name.removesuffix(ending), contacts.country_of(tenant)) + ending
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,12 @@ def payload_of_handle(handle: int, name: str) -> Payload:
     )
 
 
+def ending_of(name: str) -> str:
+    """The end of a file name that says its format, such as ``.csv.gz``, as it is written."""
+    path = Path(name)
+    return path.with_suffix("").suffix + path.suffix if path.suffix.lower() in SUFFIXES else path.suffix
+
+
 def format_of(name: str) -> tuple[Format, Compression | None]:
     """Format and compression, from a file name.
 

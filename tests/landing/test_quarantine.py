@@ -109,3 +109,13 @@ def test_two_replays_at_once_move_each_row_once(tmp_path: Path, monkeypatch: pyt
     assert sum(outcome["moved"] for outcomes in done for outcome in outcomes) == 2
     assert store.scan(where, "customer_events").collect().height == 2
     assert sum(receipt["duplicate"] for receipt in store.receipts(where, "customer_events")) == 0
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv.gz", ".NDJSON"])
+def test_a_file_named_by_a_contact_stops_no_replay(tmp_path: Path, ending: str) -> None:
+    where = tenant(tmp_path)
+    land(where, "customers", b"\xff\xfe\0\0", f"jane@example.com{ending}")
+    (receipt,) = store.receipts(where, "customers")
+    assert receipt["file"] == f"[email]{ending}"
+    (outcome,) = quarantine.replay(where, "customers", received_at=NOW)
+    assert (outcome["tried"], outcome["moved"]) == (1, 0)
