@@ -92,6 +92,9 @@ class TenantConfig(Strict):
         default=date(2000, 1, 1), ge=FIRST_DAY, description="events, orders and stock of earlier days are refused"
     )
     last_day: date = Field(default=LAST_DAY, le=LAST_DAY, description="and those of later days")
+    longest_gap_days: int = Field(
+        default=366, ge=1, description="days without any such row, beyond which the fewer days are not computed"
+    )
     max_quarantined_percent: int = Field(
         default=5, ge=0, le=100, description="a check warns when more of the newest days' rows are refused"
     )

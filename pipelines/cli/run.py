@@ -17,6 +17,7 @@ from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_opt
 from pipelines.config import Workspace
 from pipelines.entities.waiting import waiting
 from pipelines.freshness import Freshness, reasons
+from pipelines.landing.days import days_left_out
 from pipelines.step import Step
 from schemas.registry import LAKE
 
@@ -81,6 +82,12 @@ def status(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
     rows = [row for step in flow.STEPS for row in _state(freshness, step, available)]
     if not freshness.anything_landed():
         note(f"nothing has been received yet: murmur ingest --tenant {tenant_id} --entity ENTITY FILE")
+    if left := days_left_out(tenant):
+        gap = tenant.config.longest_gap_days
+        note(
+            f"days with records that are not computed: {_spans(left)}; more than {gap} days without any lie between"
+            " them and the others; longest_gap_days in tenant.yaml says how many may"
+        )
     waited = waiting(tenant)
     emit({"tables": rows, "waiting": waited}, as_json, lambda: _print_status(rows, waited))
 

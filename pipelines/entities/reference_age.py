@@ -9,9 +9,8 @@ import polars as pl
 
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
-from pipelines.landing import store
+from pipelines.landing.days import computed_days
 from pipelines.step import Check, CheckResult
-from schemas.entities import ENTITIES
 
 NAME = "references_not_too_old"
 DESCRIPTION = "No row has waited for an entity that it names for longer than the tenant allows."
@@ -23,8 +22,7 @@ def ages(tenant: Tenant) -> pl.DataFrame:
     The age is counted from the tenant day of ``since`` to the newest day on which a record falls: what is late is late
     against the data, whatever the clock says.
     """
-    days = [day for entity in ENTITIES.values() if entity.partitioned for day in store.dates(tenant, entity.name)]
-    newest = pl.lit(max(days, default=None), dtype=pl.Date)
+    newest = pl.lit(max(computed_days(tenant), default=None), dtype=pl.Date)
     age = (newest - local_date(pl.col("since"), tenant.zone)).dt.total_days()
     return tenant.lake.scan("unresolved_references").with_columns(age.clip(lower_bound=0).alias("age_days")).collect()
 

@@ -12,6 +12,7 @@ from pipelines.entities.business_date import with_business_date
 from pipelines.entities.carried import carried
 from pipelines.entities.checks import CHECKS as TABLE_CHECKS
 from pipelines.entities.dated import entity_versions, partitions
+from pipelines.entities.far_days import CHECK as FAR_DAYS_CHECK
 from pipelines.entities.fold import newest, states
 from pipelines.entities.history import valid_time
 from pipelines.entities.ledgers import batch_partitions, batches, quarantine
@@ -26,7 +27,7 @@ from schemas.registry import DIMENSIONS
 
 __all__ = ["CHECKS", "STEPS"]
 
-CHECKS: tuple[Check, ...] = (*TABLE_CHECKS, REFERENCES_CHECK)
+CHECKS: tuple[Check, ...] = (*TABLE_CHECKS, REFERENCES_CHECK, FAR_DAYS_CHECK)
 
 
 def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:

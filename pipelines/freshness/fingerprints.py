@@ -18,7 +18,7 @@ from functools import cached_property, partial
 import polars as pl
 
 from pipelines import carry
-from pipelines.calendar import days_between, local_date
+from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.facts.cross_day import cross_day_orders
 from pipelines.facts.early import early_clicks, prices_used, publications
@@ -28,6 +28,7 @@ from pipelines.facts.places import tenant_containment
 from pipelines.freshness import landed
 from pipelines.freshness.remembered import Texts, remembered
 from pipelines.landing import store
+from pipelines.landing.days import DATED, computed_days
 from pipelines.landing.extracts import batch_files
 from pipelines.step import Step
 from pipelines.storage.durable import write_bytes
@@ -37,8 +38,6 @@ from schemas.registry import DIMENSIONS, LAKE
 
 #: Fingerprint of one day: a text for each input, by its name.
 Parts = dict[str, str]
-#: Entities whose rows make a day exist.
-DATED = tuple(entity.name for entity in ENTITIES.values() if entity.partitioned)
 WHOLE = ""
 #: Parts that are no table.
 DEFINITION, LANDED, STATE, REFERENCES = "definition", "landed", "state", "unresolved_references"
@@ -69,9 +68,8 @@ class Freshness:
         self._lookback: dict[str, Mapping[str, int]] = {}
 
     def available_days(self) -> list[date]:
-        """Every tenant day from the first to the last on which a record falls."""
-        found = sorted({day for entity in DATED for day in store.dates(self.tenant, entity)})
-        return days_between(found[0], found[-1]) if found else []
+        """Every tenant day from the first to the last on which a record falls, far outliers left aside."""
+        return computed_days(self.tenant)
 
     def anything_landed(self) -> bool:
         """Whether there is any batch, of whatever entity; reference data makes no day available."""

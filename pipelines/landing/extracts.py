@@ -95,7 +95,9 @@ def of_batches(tenant: Tenant, entity: str, name: str, make: Make) -> pl.LazyFra
 def of_partitions(tenant: Tenant, table: str, name: str, make: Make) -> pl.LazyFrame:
     """``make`` of every partition of a lake table; a partition that was written anew is read again."""
     lake = tenant.lake
-    files = {f"{day}-{PurePosixPath(path).stem}": day for day, path in lake.files(table).items() if day is not None}
+    rows = lake.rows(table)
+    filled = {day: path for day, path in lake.files(table).items() if day is not None and rows.get(day)}
+    files = {f"{day}-{PurePosixPath(path).stem}": day for day, path in filled.items()}
     sources = {stem: lake.scan(table, [day]) for stem, day in files.items()}
     return kept(tenant.state / "extracts" / table / name, sources, make, lake.scan(table, []).collect_schema())
 
