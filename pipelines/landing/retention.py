@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pipelines.config import Tenant
 from pipelines.landing import layout, quarantine, store
 from schemas.entities import ENTITIES
+
+#: No ingest takes so long, so that a file without a receipt that is older was left by one that was killed.
+_UNFINISHED = timedelta(days=1)
 
 
 def purge(tenant: Tenant, now: datetime) -> dict[str, int]:
@@ -16,10 +21,11 @@ def purge(tenant: Tenant, now: datetime) -> dict[str, int]:
 
     Returns:
         raw: files of received bytes removed; quarantine: files of refused rows removed; bytes: freed by both;
-        waiting: files of refused rows that are old enough and stay.
+        waiting: files of refused rows that are old enough and stay; abandoned: files removed that belong to no batch,
+        since the run that wrote them was killed more than a day ago and what it read was not sent again.
     """
     limit = now - timedelta(days=tenant.config.raw_retention_days)
-    done = {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0}
+    done = {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0, "abandoned": 0}
     kept, old = set(), set()
     for entity in ENTITIES:
         waiting = set(quarantine.waiting(tenant, entity)["batch_id"])
@@ -42,4 +48,22 @@ def purge(tenant: Tenant, now: datetime) -> dict[str, int]:
             done["raw"] += 1
             done["bytes"] += raw.stat().st_size
             raw.unlink()
+    for left in list(_abandoned(tenant, now - _UNFINISHED)):
+        done["abandoned"] += 1
+        done["bytes"] += left.stat().st_size
+        left.unlink()
     return done
+
+
+def _abandoned(tenant: Tenant, before: datetime) -> Iterator[Path]:
+    """Files of batches that were never committed; no erasure knows them, since erasures go from receipt to receipt."""
+    batches = {entity: {receipt.batch_id for receipt in store.committed(tenant, entity)} for entity in ENTITIES}
+    folders = {layout.sealed_raw(tenant, "").parent: set().union(*batches.values())}
+    for entity, known in batches.items():
+        folders[layout.sealed_personal(tenant, entity, "").parent] = known
+        folders[layout.sealed_quarantine(tenant, entity, "").parent] = known
+    for folder, known in folders.items():
+        for file in folder.glob("*"):
+            written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            if file.is_file() and file.name.removesuffix(".enc") not in known and written < before:
+                yield file

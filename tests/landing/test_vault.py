@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import MurmurError, UsageError
-from pipelines.landing import personal, retention, vault
+from pipelines.landing import ingest, personal, retention, vault
 from pipelines.landing.layout import replay_file, sealed_personal, sealed_quarantine, sealed_raw
 from pipelines.storage.durable import write_bytes
 from tests.landing.support import NOW, customer, land, ndjson, parquet, row, rows, tenant, zipped
@@ -32,6 +33,8 @@ MARKS = [
     b"marked.person", b"900123", b"Markedfirst", b"Markedlast", b"1987-06-05", b"markedgender", b"MARKED-CARD",
     b"Marked Street", b"Markedtown", b"1AA", b"marked-undeclared",
 ]  # fmt: skip
+
+NOTHING = {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0, "abandoned": 0}
 
 
 def everything_under(folder: Path) -> dict[Path, bytes]:
@@ -187,7 +190,7 @@ def test_received_bytes_are_kept_for_a_set_time_and_waiting_rows_until_they_are_
     where = tenant(tmp_path)
     good, bad = land(where, "customers", [customer(**MARKED)]), land(where, "customers", [customer(updated_at="never")])
     just = NOW + timedelta(days=where.config.raw_retention_days)
-    assert retention.purge(where, just - timedelta(seconds=1)) == {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0}
+    assert retention.purge(where, just - timedelta(seconds=1)) == NOTHING
     done = retention.purge(where, just)
     assert (done["raw"], done["quarantine"], done["waiting"]) == (2, 0, 1)
     assert not sealed_raw(where, good.batch_id).exists()
@@ -195,5 +198,24 @@ def test_received_bytes_are_kept_for_a_set_time_and_waiting_rows_until_they_are_
     assert sealed_quarantine(where, "customers", bad.batch_id).exists()
     write_bytes(replay_file(where, "customers", bad.batch_id), b'{"moved":[1],"moved_to":null}')
     assert retention.purge(where, just)["quarantine"] == 1
-    assert retention.purge(where, just) == {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0}
+    assert retention.purge(where, just) == NOTHING
     assert land(where, "customers", [customer(**MARKED)]).known
+
+
+def test_what_a_killed_run_left_in_the_vault_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tenant(tmp_path)
+    land(where, "customers", [customer(external_id="c-1", email="ann@example.com"), customer(updated_at="never")])
+    kept = sorted(path for path in where.vault.rglob("*") if path.is_file())
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ingest, "create_bytes", killed)
+        land(where, "customers", [customer(external_id="c-2", email="bob@example.com"), customer(updated_at="no")])
+    (where.vault / "raw" / ".0a.enc.0b.tmp").write_bytes(b"sealed")
+    for path in where.vault.rglob("*"):
+        os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    assert retention.purge(where, NOW + timedelta(hours=23)) == NOTHING
+    assert retention.purge(where, NOW + timedelta(hours=25))["abandoned"] == 4
+    assert sorted(path for path in where.vault.rglob("*") if path.is_file()) == kept
