@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -58,6 +58,9 @@ class InboxSource(Strict):
     url: str = Field(description="file://, s3:// or gs:// root")
     role_arn: str | None = None
     external_id_env: str | None = Field(default=None, description="environment variable that holds the external id")
+    after: Literal["keep", "move", "delete"] = Field(
+        default="keep", description="what becomes of an object that landed; moved ones go below _landed/"
+    )
 
 
 #: Types of promoted attributes.
@@ -108,6 +111,15 @@ class TenantConfig(Strict):
     def _urls(cls, value: Any) -> Any:
         listed = [value] if isinstance(value, str | dict) else value
         return [{"url": each} if isinstance(each, str) else each for each in listed or []]
+
+    @field_validator("inbox")
+    @classmethod
+    def _each_once(cls, value: tuple[InboxSource, ...]) -> tuple[InboxSource, ...]:
+        urls = [source.url.rstrip("/") for source in value]
+        twice = [url for url in urls if urls.count(url) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is listed twice; list it once")
+        return value
 
     @field_validator("attributes")
     @classmethod
@@ -170,6 +182,12 @@ class Tenant:
         return self.home / "inbox" / self.id
 
     @property
+    def inbox_urls(self) -> tuple[str, ...]:
+        """Root URLs of the inboxes without a trailing slash, ``inbox`` where none is configured."""
+        urls = [source.url for source in self.config.inbox] or [self.inbox.absolute().as_uri()]
+        return tuple(url.rstrip("/") for url in urls)
+
+    @property
     def vault(self) -> Path:
         """Encrypted contact details and received bytes, in their own root; never read by analytics."""
         return Path(os.environ.get("MURMUR_VAULT") or self.home / "vault").expanduser().absolute() / self.id
@@ -230,7 +248,29 @@ class Workspace:
         config = load_yaml(file, TenantConfig)
         if config.id != tenant_id:
             raise UsageError(f"{file}: id: is {config.id!r} but the folder is {tenant_id!r}; make them equal")
-        return Tenant(config, self.home, folder)
+        tenant = Tenant(config, self.home, folder)
+        self._refuse_shared_inboxes(tenant, file)
+        return tenant
+
+    def _refuse_shared_inboxes(self, tenant: Tenant, file: Path) -> None:
+        """Records carry no tenant, so what is dropped into a shared inbox would land for each of its tenants."""
+        own = set(tenant.inbox_urls)
+        for other in self.tenant_ids() if tenant.config.inbox else ():
+            path = self.tenants / other / "tenant.yaml"
+            shared = own.intersection(_inbox_urls(self, path, path.stat().st_mtime_ns)) if other != tenant.id else ()
+            if shared:
+                where = f"{min(shared)} is an inbox of tenant {other!r} too"
+                raise UsageError(f"{file}: inbox: {where}; give each tenant a prefix of its own")
+
+
+@lru_cache(maxsize=4096)
+def _inbox_urls(workspace: Workspace, file: Path, _written: int) -> tuple[str, ...]:
+    try:
+        config = load_yaml(file, TenantConfig)
+    except UsageError:
+        # Whoever uses that tenant is told what is wrong there.
+        return ()
+    return Tenant(config, workspace.home, file.parent).inbox_urls
 
 
 def load_yaml(file: Path, model: type[Model]) -> Model:

@@ -48,3 +48,23 @@ def test_environment_and_arguments(monkeypatch, tmp_path):
     assert Workspace.from_environment().home == tmp_path / "a"
     assert Workspace.from_environment(home=str(tmp_path / "b")).home == tmp_path / "b"
     assert Workspace.from_environment().tenants.name == "tenants"
+
+
+def test_two_tenants_cannot_share_an_inbox(workspace):
+    for name, url in (("one", "s3://drops/x/"), ("two", "s3://drops/x"), ("three", "s3://drops/y")):
+        (workspace.tenants / name).mkdir()
+        (workspace.tenants / name / "tenant.yaml").write_text(f"id: {name}\ntimezone: UTC\ninbox: {url}\n")
+    with pytest.raises(UsageError, match="s3://drops/x is an inbox of tenant 'two' too; give each tenant a prefix"):
+        workspace.tenant("one")
+    assert workspace.tenant("three").inbox_urls == ("s3://drops/y",)
+    # The folder that a tenant has when it names none is its own as well.
+    mine = workspace.tenant("acme").inbox_urls[0]
+    (workspace.tenants / "three" / "tenant.yaml").write_text(f"id: three\ntimezone: UTC\ninbox: [{mine}, gs://b]\n")
+    with pytest.raises(UsageError, match="tenant 'acme' too"):
+        workspace.tenant("three")
+
+
+def test_an_inbox_is_listed_once(workspace):
+    write(workspace, "id: acme\ntimezone: UTC\ninbox: [s3://b/x, {url: s3://b/x/, after: move}]\n")
+    with pytest.raises(UsageError, match=r"inbox: .*s3://b/x is listed twice"):
+        workspace.tenant("acme")

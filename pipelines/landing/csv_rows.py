@@ -48,6 +48,9 @@ def _beheaded(piece: Piece, columns: Sequence[str]) -> tuple[list[str], Piece]:
     line = piece.data[start:end]
     if b"\0" in line or not is_utf8(line):
         raise FileRefusedError("not_utf8")
+    if line.endswith(b"\r") and not piece.data[end:]:
+        # What follows the header may have been cut off, or the whole file is written in lines that end with CR.
+        raise FileRefusedError("cr_line_ends")
     names = [name.strip() for name in next(csv.reader(io.StringIO(line.decode(), newline="")), [])]
     if not names or any(not name for name in names):
         raise FileRefusedError("header_without_names")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from pipelines.landing.source import format_of
 from pipelines.storage.objects import Found, LocalStore, ObjectStore, open_store
 from schemas.entities import ENTITIES
 
+After = Literal["keep", "move", "delete"]
 Standing = Literal["new", "settling", "unfinished", "empty", "unknown_entity", "unknown_format", "link"]
 
 #: A file that was written to so recently may still be being written; buckets show whole objects only.
@@ -24,6 +25,8 @@ SETTLES_AFTER = timedelta(seconds=2)
 _TEMPORARY = re.compile(
     r"(^[.~])|(~$)|\.(tmp|temp|part|partial|filepart|crdownload|download|swp|_copying_)$", re.IGNORECASE
 )
+#: Where an inbox keeps what landed; no drop.
+LANDED = "_landed/"
 #: ``customers.ndjson`` and ``customers.0001.ndjson`` name their entity as well as a folder does.
 _NAMED = re.compile(r"^([a-z_]+)\.")
 
@@ -55,26 +58,35 @@ class Drop:
         return self.found.key.rpartition("/")[2]
 
 
-def inboxes(tenant: Tenant) -> list[ObjectStore]:
+@dataclass(frozen=True)
+class Inbox:
+    """A place where files are dropped, and what becomes of those that landed."""
+
+    store: ObjectStore
+    after: After
+
+
+def inboxes(tenant: Tenant) -> list[Inbox]:
     """The tenant's inboxes, the folder ``inbox/<tenant>`` under home where none is configured.
 
     Raises:
         UsageError: a URL is none, or a variable that the configuration names is not set.
     """
     sources = tenant.config.inbox or (InboxSource(url=tenant.inbox.absolute().as_uri()),)
-    stores = []
+    found = []
     for source in sources:
         external_id = os.environ.get(source.external_id_env) if source.external_id_env else None
         if source.external_id_env and not external_id:
             raise UsageError(f"tenant {tenant.id}: inbox names {source.external_id_env}, which is not set")
-        stores.append(open_store(source.url, role_arn=source.role_arn, external_id=external_id))
-    return stores
+        store = open_store(source.url, role_arn=source.role_arn, external_id=external_id)
+        found.append(Inbox(store, source.after))
+    return found
 
 
 def drops(store: ObjectStore, now: datetime) -> list[Drop]:
-    """Every object of an inbox, sorted by key."""
+    """Every object of an inbox but those that landed and were moved away, sorted by key."""
     local = store.url.startswith("file:")
-    return [_drop(store.url, found, local, now) for found in store.look()]
+    return [_drop(store.url, found, local, now) for found in store.look() if not found.key.startswith(LANDED)]
 
 
 def _drop(root: str, found: Found, local: bool, now: datetime) -> Drop:
@@ -135,3 +147,16 @@ def entity_of(key: str) -> str | None:
 def waiting(listed: Sequence[Drop], seen: frozenset[tuple[str, str, int, str]]) -> list[Drop]:
     """The drops that may land and have not."""
     return [drop for drop in listed if drop.standing == "new" and drop.identity not in seen]
+
+
+def landed_key(drop: Drop, batch_id: str) -> str:
+    """Where an object that landed is moved; a name that is used again for other bytes has a place of its own."""
+    folder, _, rest = drop.found.key.partition("/")
+    path = rest if rest and folder == drop.entity else drop.found.key
+    above, slash, name = path.rpartition("/")
+    return f"{LANDED}{drop.entity}/{above}{slash}{batch_id[:12]}-{name}"
+
+
+def done(listed: Sequence[Drop], seen: Mapping[tuple[str, str, int, str], str]) -> list[tuple[Drop, str]]:
+    """The drops that have landed and are still there, and their batch ids."""
+    return [(drop, seen[drop.identity]) for drop in listed if drop.standing == "new" and drop.identity in seen]

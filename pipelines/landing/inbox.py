@@ -1,7 +1,8 @@
 """Landing what was dropped into a tenant's inboxes: each object once, as ``murmur ingest`` would land the file.
 
 One object that cannot be fetched stops no other. A killed run is made good by the next: what landed is known by its
-bytes, whether it was remembered or not.
+bytes, whether it was remembered or not. What the tenant wants moved or deleted goes only after it landed and was
+remembered, and only if it is still the object that landed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from pipelines.config import Tenant
 from pipelines.errors import MurmurError
 from pipelines.landing import seen
-from pipelines.landing.drops import Drop, drops, inboxes, left, waiting
+from pipelines.landing.drops import Drop, Inbox, done, drops, inboxes, landed_key, left, waiting
 from pipelines.landing.free_text import shown_name
 from pipelines.landing.ingest import ingest_payload
 from pipelines.landing.source import Payload, payload_of_file, payload_of_handle
@@ -34,7 +35,7 @@ class Look:
 
     Attributes:
         receipts: of the objects that landed, in order of inbox and key.
-        failed: objects that could not be read now, each with one line why; they are tried again by the next look.
+        failed: objects that could not be read, moved or deleted now, each with one line why; the next look tries again.
         unreachable: URLs of inboxes that could not be listed, each with one line why.
         left: standing -> drops that stay where they are, such as those of unknown entities.
     """
@@ -52,11 +53,18 @@ class Look:
 
 
 def glance(tenant: Tenant, now: datetime) -> tuple[list[Drop], Look]:
-    """What would land now, and a look with what is left and unreachable; nothing is fetched or written."""
+    """What would land, or go since it landed, and a look with what is left and unreachable; nothing is written."""
     look = Look()
-    listed = [drop for store in inboxes(tenant) for drop in _listed(store, now, look)]
-    look.left.update(left(listed))
-    return waiting(listed, frozenset(seen.seen(tenant))), look
+    known = seen.seen(tenant)
+    due: list[Drop] = []
+    everything: list[Drop] = []
+    for inbox in inboxes(tenant):
+        listed = _listed(inbox.store, now, look)
+        everything += listed
+        due += waiting(listed, frozenset(known))
+        due += [drop for drop, _ in done(listed, known) if inbox.after != "keep"]
+    look.left.update(left(everything))
+    return due, look
 
 
 def land_drops(tenant: Tenant, clock: Clock, told: Callable[[Drop], None] = lambda drop: None) -> Look:
@@ -73,13 +81,17 @@ def land_drops(tenant: Tenant, clock: Clock, told: Callable[[Drop], None] = lamb
     look = Look()
     with seen.alone(tenant):
         everything: list[Drop] = []
-        known = frozenset(seen.seen(tenant))
-        for store in inboxes(tenant):
-            found = _listed(store, clock(), look)
+        known = seen.seen(tenant)
+        for inbox in inboxes(tenant):
+            found = _listed(inbox.store, clock(), look)
             everything.extend(found)
-            for drop in waiting(found, known):
+            for drop, batch_id in done(found, known):
+                _clear(inbox, drop, batch_id, look)
+            for drop in waiting(found, frozenset(known)):
                 told(drop)
-                _land(tenant, store, drop, clock, look)
+                receipt = _land(tenant, inbox.store, drop, clock, look)
+                if receipt is not None:
+                    _clear(inbox, drop, receipt.batch_id, look)
         look.left.update(left(everything))
         if not look.unreachable:
             seen.forget_others(tenant, [drop.identity for drop in everything])
@@ -101,17 +113,37 @@ def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
-def _land(tenant: Tenant, store: ObjectStore, drop: Drop, clock: Clock, look: Look) -> None:
+def _land(tenant: Tenant, store: ObjectStore, drop: Drop, clock: Clock, look: Look) -> Receipt | None:
     try:
         with _fetched(tenant, store, drop) as payload:
-            if list(store.look(drop.found.key))[:1] != [drop.found]:
+            if not _is_same(store, drop):
                 raise MurmurError("changed while it was read; the next look reads it again")
             receipt = ingest_payload(tenant, drop.entity, payload, source="drop", received_at=clock())
     except Exception as error:
         look.failed.append((drop, _reason(error)))
-        return
+        return None
     look.receipts.append(receipt)
     seen.remember(tenant, drop.identity, receipt.batch_id)
+    return receipt
+
+
+def _clear(inbox: Inbox, drop: Drop, batch_id: str, look: Look) -> None:
+    """Move or delete an object that landed; one that was written anew since stays, for the next look to land."""
+    if inbox.after == "keep":
+        return
+    store, key = inbox.store, drop.found.key
+    try:
+        if inbox.after == "move" and _is_same(store, drop):
+            store.copy(key, landed_key(drop, batch_id))
+        if _is_same(store, drop):
+            store.delete(key)
+    except Exception as error:
+        verb = "moved" if inbox.after == "move" else "deleted"
+        look.failed.append((drop, f"landed, but cannot be {verb}: {_reason(error)}"))
+
+
+def _is_same(store: ObjectStore, drop: Drop) -> bool:
+    return list(store.look(drop.found.key))[:1] == [drop.found]
 
 
 @contextmanager

@@ -11,11 +11,15 @@ import math
 import os
 import resource
 import sys
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 BATCH_ROWS = 65_536
+#: Cells of a batch as the file says they are; where they are more than it says, batches are made smaller.
+BATCH_BYTES = 64 << 20
+_FEWER = 16
 BUFFER_BYTES = 1 << 20
 EXIT_DAMAGED = 3
 EXIT_MEMORY = 4
@@ -45,11 +49,52 @@ def main(memory: int, seconds: int, columns: list[str]) -> None:
     metadata = {UNKNOWN: json.dumps(unknown).encode()}
     schema = pa.schema([(name, text) for name in (*columns, REFUSED)], metadata=metadata)
     with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
-        for batch in file.iter_batches(BATCH_ROWS, columns=known, use_threads=False):
-            reasons: list[Scalar] = [None] * batch.num_rows
-            nothing = pa.nulls(batch.num_rows, text)
-            arrays = [_column(batch.column(name), name, reasons) if name in known else nothing for name in columns]
-            writer.write_batch(pa.record_batch([*arrays, pa.array(reasons, text)], schema=schema))
+        for groups, rows in _groups(file.metadata):
+            _copied(file, groups, rows, known, columns, schema, writer)
+
+
+def _groups(metadata: Any) -> Iterator[tuple[list[int], int]]:
+    """Neighbouring row groups that are read together, and how many of their rows at once."""
+    groups: list[int] = []
+    rows = size = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        groups.append(number)
+        rows, size = rows + group.num_rows, size + group.total_byte_size
+        if rows >= BATCH_ROWS or size >= BATCH_BYTES or number == metadata.num_row_groups - 1:
+            yield groups, max(1, min(BATCH_ROWS, rows, BATCH_BYTES * rows // max(size, 1)))
+            groups, rows, size = [], 0, 0
+
+
+def _copied(
+    file: Any, groups: list[int], rows: int, known: list[str], columns: list[str], schema: Any, to: Any
+) -> None:
+    """Write some row groups as text; from where memory is not enough, fewer rows at a time."""
+    done = 0
+    while True:
+        try:
+            place = 0
+            for batch in file.iter_batches(rows, row_groups=groups, columns=known, use_threads=False):
+                fresh = batch.slice(max(0, done - place))
+                place += batch.num_rows
+                if fresh.num_rows:
+                    to.write_batch(_told_batch(fresh, known, columns, schema))
+                    done = place
+            return
+        except MemoryError:
+            if rows == 1:
+                raise
+            rows = max(1, rows // _FEWER)
+
+
+def _told_batch(batch: Any, known: list[str], columns: list[str], schema: Any) -> Any:
+    import pyarrow as pa
+
+    text = pa.large_string()
+    reasons: list[Scalar] = [None] * batch.num_rows
+    nothing = pa.nulls(batch.num_rows, text)
+    arrays = [_column(batch.column(name), name, reasons) if name in known else nothing for name in columns]
+    return pa.record_batch([*arrays, pa.array(reasons, text)], schema=schema)
 
 
 def _column(array: Any, name: str, reasons: list[Scalar]) -> Any:

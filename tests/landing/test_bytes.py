@@ -18,6 +18,7 @@ from pipelines.errors import MurmurError, UsageError
 from pipelines.landing import compression, csv_rows, json_array, pieces, source, store, untrusted
 from pipelines.landing import ndjson as ndjson_lines
 from pipelines.landing.ingest import ingest_file
+from pipelines.landing.source import payload_of_bytes
 from tests.landing.support import NOW, counts, event, land, ndjson, parquet, reasons, rows, tenant, zipped
 
 TWO = ndjson([event(), event(external_id="e-2")])
@@ -210,10 +211,37 @@ def test_parquet_of_any_type_is_read(tmp_path: Path) -> None:
 def test_parquet_that_needs_too_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(untrusted, "MEMORY_BYTES", 500 << 20)
     sink = io.BytesIO()
-    pq.write_table(pa.table({"external_id": ["x" * 20_000] * 30_000}), sink)
-    assert len(sink.getvalue()) < 1 << 20
+    pq.write_table(pa.table({"external_id": ["x" * (300 << 20)]}), sink)
     receipt = land(tenant(tmp_path), "customer_events", sink.getvalue(), "a.parquet")
     assert receipt.file_reason in ("parquet_too_large", "damaged_parquet")
+
+
+def test_parquet_with_large_cells_is_read_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted, "MEMORY_BYTES", 600 << 20)
+    # Each cell is in the file once, so that its metadata promises little.
+    cells = [str(n % 4) * 250_000 for n in range(1_000)]
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"external_id": [str(n) for n in range(1_000)], "query": cells}), sink)
+    assert len(sink.getvalue()) < 1 << 20
+    payload = payload_of_bytes(sink.getvalue(), "a.parquet")
+    frames = [
+        frame.with_columns(pl.col("query").str.slice(0, 1))
+        for frame, _ in untrusted._frames(payload, ["external_id", "query"])
+    ]
+    whole = pl.concat(frames)
+    assert len(frames) > 1
+    assert whole["external_id"].to_list() == [str(n) for n in range(1_000)]
+    assert whole["query"].to_list() == [str(n % 4) for n in range(1_000)]
+
+
+def test_a_header_that_ends_with_cr_alone_is_refused(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    receipt = land(where, "customers", b"external_id,updated_at\r", "a.csv")
+    assert (receipt.received, receipt.quarantined, receipt.file_reason) == (1, 1, "cr_line_ends")
+    for number, empty in enumerate(
+        (b"external_id,updated_at\n", b"external_id,updated_at\r\n", b"external_id,updated_at")
+    ):
+        assert counts(land(where, "customers", empty, f"{number}.csv")) == (0, 0, 0, 0, 0)
 
 
 def test_parquet_that_takes_too_long_or_tells_too_much_is_refused(

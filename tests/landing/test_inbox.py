@@ -34,8 +34,8 @@ def gcs() -> Iterator[Any]:
         yield uploads
 
 
-def tenant_of(home: Path, *urls: str) -> Tenant:
-    sources = tuple(InboxSource(url=url) for url in urls)
+def tenant_of(home: Path, *urls: str, after: Any = "keep") -> Tenant:
+    sources = tuple(InboxSource(url=url, after=after) for url in urls)
     return Tenant(TenantConfig(id="demo", timezone="Europe/London", inbox=sources), home, home)
 
 
@@ -140,6 +140,97 @@ def test_an_object_that_changes_while_it_is_read_lands_whole_at_the_next_look(
     assert ids(tenant) == []
     look(tenant)
     assert ids(tenant) == ["c-1", "c-2"]
+
+
+def clearing(dropped: tuple[Tenant, ObjectStore], after: str) -> tuple[Tenant, ObjectStore]:
+    tenant, bucket = dropped
+    return tenant_of(tenant.home, bucket.url, after=after), bucket
+
+
+def test_what_landed_is_moved_and_not_seen_again(dropped: tuple[Tenant, ObjectStore]) -> None:
+    tenant, bucket = clearing(dropped, "move")
+    one, two = ndjson([customer()]), ndjson([customer(external_id="c-2")])
+    bucket.put("customers/2026/one.ndjson", one)
+    bucket.put("customers.0001.ndjson", two)
+    bucket.put("shoes/a.ndjson", b"x")
+    assert look(tenant).counts() == {"landed": 2, "known": 0, "failed": 0, "unknown_entity": 1}
+    bucket.put("customers/2026/one.ndjson", ndjson([customer(external_id="c-3")]))
+    look(tenant)
+    ends = sorted(key.rpartition("/")[2][13:] for key in bucket.list("_landed/customers/"))
+    assert ends == ["customers.0001.ndjson", "one.ndjson", "one.ndjson"]
+    assert {bucket.get(key) for key in bucket.list("_landed/")} >= {one, two}
+    assert [key for key in bucket.list() if not key.startswith("_landed/")] == ["shoes/a.ndjson"]
+    assert glance(tenant, LATER)[0] == []
+    assert ids(tenant) == ["c-1", "c-2", "c-3"]
+
+
+def test_what_landed_is_deleted_and_what_was_refused_stays_readable(dropped: tuple[Tenant, ObjectStore]) -> None:
+    tenant, bucket = clearing(dropped, "delete")
+    bucket.put("customers/one.ndjson", ndjson([customer(), "{"]))
+    assert look(tenant).receipts[0].quarantined == 1
+    assert list(bucket.list()) == []
+
+
+def test_an_object_that_was_written_anew_since_it_landed_stays(
+    dropped: tuple[Tenant, ObjectStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, bucket = clearing(dropped, "delete")
+    bucket.put("customers/a.ndjson", ndjson([customer()]))
+    remember = seen.remember
+
+    def then_changed(*known: Any) -> None:
+        remember(*known)
+        bucket.put("customers/a.ndjson", ndjson([customer(external_id="c-2")]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seen, "remember", then_changed)
+        look(tenant)
+    assert bucket.list() == ["customers/a.ndjson"]
+    look(tenant)
+    assert (ids(tenant), list(bucket.list())) == (["c-1", "c-2"], [])
+
+
+@pytest.mark.parametrize("after", ["move", "delete"])
+@pytest.mark.parametrize("name", ["copy", "delete"])
+def test_a_look_killed_while_it_clears_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, name: str
+) -> None:
+    folder = LocalStore(tmp_path / "in")
+    tenant = tenant_of(tmp_path / "home", folder.url, after=after)
+    for key in ("a", "b"):
+        folder.put(f"customers/{key}.ndjson", ndjson([customer(external_id=key)]))
+
+    def die(*_: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, name, die)
+        if (after, name) != ("delete", "copy"):
+            with pytest.raises(Killed):
+                look(tenant)
+            # A sensor sees that there is something to do.
+            assert len(glance(tenant, LATER)[0]) == 2
+    assert look(tenant).counts()["failed"] == 0
+    assert ids(tenant) == ["a", "b"]
+    assert len(folder.list("_landed/")) == (2 if after == "move" else 0)
+    assert list(folder.list("customers/")) == []
+
+
+def test_what_may_not_be_moved_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = LocalStore(tmp_path / "in")
+    tenant = tenant_of(tmp_path / "home", folder.url, after="move")
+    folder.put("customers/a.ndjson", ndjson([customer()]))
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "delete", refused)
+        found = look(tenant)
+    assert [why for _, why in found.failed] == ["landed, but cannot be moved: Permission denied"]
+    assert (ids(tenant), len(found.receipts)) == (["c-1"], 1)
+    assert look(tenant).counts() == {"landed": 0, "known": 0, "failed": 0}
+    assert len(folder.list()) == 1
 
 
 class Killed(BaseException):

@@ -164,3 +164,14 @@ def test_gcs_does_not_put_over_a_generation_it_has_not_seen(monkeypatch: pytest.
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="object store"):
         open_store(url)
+
+
+def test_a_copy_has_the_bytes_and_leaves_its_source(store: ObjectStore) -> None:
+    store.put("a/one.bin", b"1")
+    store.put("b/two.bin", b"old")
+    for _ in range(2):
+        store.copy("a/one.bin", "b/two.bin")
+    assert (store.get("a/one.bin"), store.get("b/two.bin")) == (b"1", b"1")
+    with pytest.raises(ObjectNotFoundError):
+        store.copy("a/none.bin", "b/three.bin")
+    assert store.list() == ["a/one.bin", "b/two.bin"]

@@ -81,6 +81,14 @@ class ObjectStore(Protocol):
         """The objects whose keys start with the prefix, sorted by key, with what the listing says of them."""
         ...
 
+    def copy(self, key: str, target: str) -> None:
+        """Make or replace ``target`` with the object's bytes, without sending them here where the store can do that.
+
+        Raises:
+            ObjectNotFoundError: it is not there.
+        """
+        ...
+
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens when it is not there."""
         ...

@@ -80,6 +80,12 @@ class LocalStore:
             found.append(Found(key, status.st_size, version, modified, path.is_symlink()))
         return found
 
+    def copy(self, key: str, target: str) -> None:
+        """See ``ObjectStore.copy``."""
+        if not self.exists(key):
+            raise ObjectNotFoundError(f"there is no object {key} in {self.url}")
+        self.put(target, self._path(key))
+
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""
         self._path(key).unlink(missing_ok=True)

@@ -101,6 +101,13 @@ class S3Store:
         keys = relative(self.prefix, kept)
         return [_found(key, listed[whole]) for key, whole in zip(keys, kept, strict=True)]
 
+    def copy(self, key: str, target: str) -> None:
+        """See ``ObjectStore.copy``."""
+        try:
+            self._files.copy(self._path(key), self._path(target))
+        except FileNotFoundError:
+            raise self._missing(key) from None
+
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""
         # rm_file answers "deleted" for a key that is not there, as S3 does.
