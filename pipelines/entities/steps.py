@@ -14,6 +14,7 @@ from pipelines.entities.checks import CHECKS as TABLE_CHECKS
 from pipelines.entities.dated import entity_versions, partitions
 from pipelines.entities.far_days import CHECK as FAR_DAYS_CHECK
 from pipelines.entities.fold import newest, states
+from pipelines.entities.gained import Inputs, day_inputs, gained, remember
 from pipelines.entities.history import valid_time
 from pipelines.entities.ledgers import batch_partitions, batches, quarantine
 from pipelines.entities.merges import customer_merges
@@ -58,12 +59,22 @@ def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit
 
 def customer_events(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish the events of each day."""
+    entity = ENTITIES["customer_events"]
+    inputs: dict[date, Inputs] = {}
 
     def fill(writers: Writers) -> None:
-        for day, frames in partitions(tenant, ENTITIES["customer_events"], days):
+        inputs.update(day_inputs(tenant, entity, days))
+        known = gained(tenant, entity, inputs)
+        for day, frames in known.items():
+            writers["customer_events"].put_parts(day, frames)
+        for day, frames in partitions(tenant, entity, [day for day in days if day not in known]):
             writers["customer_events"].put_parts(day, frames)
 
-    return publish(tenant, ("customer_events",), fill)
+    commits = publish(tenant, ("customer_events",), fill)
+    # Whatever landed meanwhile may have been read or not.
+    after = day_inputs(tenant, entity, days)
+    remember(tenant, entity, {day: made for day, made in inputs.items() if after[day] == made})
+    return commits
 
 
 def transactions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
