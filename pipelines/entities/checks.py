@@ -8,7 +8,7 @@ from datetime import date
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.entities import accounts, dimension_accounts, groups
+from pipelines.entities import accounts, dimension_accounts, erasures, groups
 from pipelines.entities.dated import winners
 from pipelines.entities.stock import stock_in_products
 from pipelines.landing import store
@@ -99,6 +99,7 @@ def merges_end(tenant: Tenant, days: Sequence[date]) -> CheckResult:
 CHECKS: tuple[Check, ...] = (
     *accounts.CHECKS,
     *dimension_accounts.CHECKS,
+    erasures.CHECK,
     *groups.CHECKS,
     *(one_row_per_id(name) for name, entity in ENTITIES.items() if entity.partitioned),
     *(no_personal_data(name) for name in ENTITIES),

@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 
 from pipelines.config import Tenant
 from pipelines.entities.dated import entity_versions
+from pipelines.entities.erasures import opt_out_id, unfinished
 from pipelines.entities.fold import newest, states
 from pipelines.entities.history import history
 from pipelines.entities.merges import customer_merges, families
@@ -72,6 +73,11 @@ def erase(tenant: Tenant, customer: str, *, now: datetime, by: str) -> Erased:
         batch = _land(tenant, "customers", _tombstones(own, ids, at), now)
         removed = erasure.removed_by(tenant, batch)
         erasure.append_audit(tenant, {"at": now.isoformat(), "batch_id": batch, "by": by, "customers": ids})
+    elif owed := sorted(set(ids).intersection(unfinished(tenant))):
+        # A record that came like any other said it. The opt-out says that it was followed, so it comes after that.
+        _follow(tenant)
+        batch = _land(tenant, "opt_outs", [_opt_out(each, before) for each in owed], now)
+        erasure.append_audit(tenant, {"at": now.isoformat(), "batch_id": batch, "by": by, "customers": owed})
     _follow(tenant)
     return Erased(ids, before or at, before is not None, removed)
 
@@ -97,7 +103,7 @@ def _tombstones(versions: pl.DataFrame, ids: Sequence[str], at: datetime) -> lis
 
 def _opt_out(customer: str, at: datetime) -> dict[str, Any]:
     return {
-        "external_id": f"erasure:{customer}"[:128],
+        "external_id": opt_out_id(customer),
         "customer_id": customer,
         "channel": "all",
         "scope": "all",

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import cli
 from pipelines.config import Tenant
-from pipelines.entities import dimension_accounts
+from pipelines.entities import dimension_accounts, erasures
 from pipelines.entities.erase import SHOWN, erase
 from pipelines.entities.steps import STEPS, publish_dimensions
 from pipelines.errors import UsageError
@@ -222,6 +222,24 @@ def test_a_record_that_says_erased_does_the_same_in_any_order(where: Tenant, tmp
         run(tenant)
         hashes.add(logical_sha256(tenant.lake.read("customers_history")))
     assert len(hashes) == 1
+
+
+def test_an_erasure_that_came_as_a_record_waits_until_the_command_follows(where: Tenant) -> None:
+    gone = customer(external_id="c-1", updated_at="2026-02-01T00:00:00Z", status="erased")
+    land(where, "customers", [customer(external_id="c-1", **ANN), customer(external_id="c-10", **BOB)])
+    assert erasures.erasures_finished(where, []).passed
+    publish_dimensions(where, SHOWN)
+    land(where, "customers", [gone])
+    told = erasures.erasures_finished(where, [])
+    assert (told.passed, told.evidence) == (False, {"waiting": 1, "run": "murmur erase --tenant acme c-1"})
+    assert found_marks(where) != []
+    done = erase(where, "c-1", now=NOW, by="tester")
+    assert (done.already, found_marks(where)) == (True, [])
+    assert erasures.erasures_finished(where, []).passed
+    assert where.lake.read("opt_outs").select("customer_id", "reason").rows() == [("c-1", "erasure")]
+    again = customer(external_id="c-1", updated_at="2026-02-03T00:00:00Z", status="erased")
+    land(where, "customers", [again])
+    assert erasures.unfinished(where) == ["c-1"]
 
 
 def test_who_was_merged_is_one_person(where: Tenant) -> None:
