@@ -31,6 +31,9 @@ SHARE = click.FloatRange(0, 1)
     show_default=True,
     help="Orders reach back this far before the first day.",
 )
+@click.option(
+    "--merged", type=SHARE, default=0.0, metavar="SHARE", help="Share of customers who turn out to be another one."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same bytes.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
 @click.option("--shuffle", is_flag=True, help="Rows in any order.")
@@ -58,6 +61,7 @@ def simulate(
     products: int | None,
     customers: int | None,
     history_days: int,
+    merged: float,
     seed: int,
     out: Path,
     shuffle: bool,
@@ -80,6 +84,7 @@ def simulate(
         products=products,
         customers=customers,
         history_days=history_days,
+        merged=merged,
     )
     disorder = Disorder(shuffle=shuffle, duplicate=duplicate, delay=delay, corrupt=corrupt, batches=batches, late=late)
     files = write(run(config), out, disorder)

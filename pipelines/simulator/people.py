@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from pipelines.simulator import merges as merging
+from pipelines.simulator.merges import Merges
 from pipelines.simulator.settings import (
     DAY,
     HISTORY_DAYS,
@@ -58,6 +60,7 @@ class People:
         mobile: device of each visitor: 0 mobile, 1 desktop, 2 other.
         app: the visitor uses the app.
         earlier_links: (visitor, customer, instant) of links that a later one replaced.
+        merges: customers who are another one, by index.
     """
 
     customer_ids: pl.Series
@@ -69,6 +72,7 @@ class People:
     device: Ints
     app: Flags
     earlier_links: tuple[Ints, Ints, Ints]
+    merges: Merges
 
 
 def build(config: SimulationConfig, world: World) -> People:
@@ -93,6 +97,7 @@ def build(config: SimulationConfig, world: World) -> People:
         device=weighted(rng, np.array([0.6, 0.35, 0.05]), visitors),
         app=rng.random(visitors) < 0.15,
         earlier_links=replaced,
+        merges=merging.draw(config, customers, np.r_[customer_of[logs_in], replaced[1]]),
     )
 
 
@@ -115,7 +120,10 @@ def customer_rows(config: SimulationConfig, people: People, world: World, opted_
         }
     )
     merged = _merged(config, rng, people)
-    return pl.concat([first, moves, merged], how="diagonal").sort("updated_at", "external_id", maintain_order=True)
+    others = merging.rows(people, first)
+    return pl.concat([first, moves, merged, others], how="diagonal").sort(
+        "updated_at", "external_id", maintain_order=True
+    )
 
 
 def _first_versions(

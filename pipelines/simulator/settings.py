@@ -48,6 +48,7 @@ class SimulationConfig:
         products: number of SKUs; follows the visitors where not given.
         customers: number of customers; half the visitors where not given.
         history_days: how far orders reach back before the first day, so that order cohorts have members from the start.
+        merged: share of the customers who turn out to be another one, some of them until that is taken back.
     """
 
     zone: ZoneInfo
@@ -59,6 +60,7 @@ class SimulationConfig:
     products: int | None = None
     customers: int | None = None
     history_days: int = HISTORY_DAYS
+    merged: float = 0.0
 
     def __post_init__(self) -> None:
         if self.last < self.first:

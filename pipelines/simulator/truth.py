@@ -16,6 +16,7 @@ import polars as pl
 from pipelines.simulator import carts_truth, log
 from pipelines.simulator.campaigns import Campaigns
 from pipelines.simulator.catalogue import Catalogue
+from pipelines.simulator.merges import Share, shares
 from pipelines.simulator.people import People
 from pipelines.simulator.sales import Sales
 from pipelines.simulator.settings import DAY, Ints, SimulationConfig, gather
@@ -182,8 +183,7 @@ def customer_orders(config: SimulationConfig, people: People, sales: Sales) -> t
         undone=pl.when(pl.col("return_full")).then("returned_at")
     )
     ordered = rows.sort("customer", "t").select("customer", "t", "undone").iter_rows()
-    for customer, group in groupby(ordered, key=lambda row: row[0]):
-        orders = [(t, undone) for _, t, undone in group]
+    for customer, orders in sorted(shares(ordered, people.merges).items()):
         name = people.customer_ids[customer]
         lapse = _lapse(orders, config.end)
         if lapse is not None:
@@ -198,19 +198,19 @@ def customer_orders(config: SimulationConfig, people: People, sales: Sales) -> t
     )
 
 
-def _lapse(orders: list[tuple[int, int | None]], end: int) -> tuple[int, int, int | None, int] | None:
+def _lapse(orders: list[Share], end: int) -> tuple[int, int, int | None, int] | None:
     """Orders, last order, median gap, entry instant; None when not lapsed at the end.
 
-    Orders and whole returns are gone through one by one: a return can make somebody lapsed who was not, or no customer
-    at all.
+    Orders, whole returns and merges are gone through one by one: each can make somebody lapsed who was not, or no
+    customer at all.
     """
-    changes = sorted({t for t, _ in orders} | {undone for _, undone in orders if undone is not None})
+    changes = sorted({came for _, came, _ in orders} | {gone for _, _, gone in orders if gone is not None})
     kept: list[int] = []
     median: int | None = None
     since: int | None = None
     for place, change in enumerate(changes):
         until = changes[place + 1] if place + 1 < len(changes) else end
-        kept = [t for t, undone in orders if t <= change and (undone is None or undone > change)]
+        kept = [t for t, came, gone in orders if came <= change and (gone is None or gone > change)]
         if not kept:
             since = None
             continue
@@ -227,12 +227,13 @@ def _median(values: list[int]) -> int | None:
     return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) // 2 if ordered else None
 
 
-def _repeat(orders: list[tuple[int, int | None]], end: int) -> list[tuple[int, int | None]]:
-    """Stretches of at least two standing orders: one stands from its instant until a year later or its return."""
+def _repeat(orders: list[Share], end: int) -> list[tuple[int, int | None]]:
+    """Stretches of at least two standing orders: one stands while it counts, and until a year after its instant."""
     changes = []
-    for t, undone in orders:
-        gone = t + _YEAR if undone is None else min(t + _YEAR, undone)
-        changes += [(t, 1), (gone, -1)]
+    for t, came, left in orders:
+        gone = t + _YEAR if left is None else min(t + _YEAR, left)
+        if came < gone:
+            changes += [(came, 1), (gone, -1)]
     stretches: list[tuple[int, int | None]] = []
     standing, since = 0, None
     # Arrivals before departures at one instant: a year old order still stands at its very anniversary.
