@@ -67,7 +67,7 @@ def run(
         for check in outcome.checks:
             if not check.passed:
                 evidence = ", ".join(f"{name} {value}" for name, value in check.evidence.items())
-                note(f"warning: {check.name}: {check.description} {evidence}")
+                note(f"warning: {check.name} does not hold: {check.description} ({evidence})")
 
 
 @click.command()

@@ -31,6 +31,7 @@ def test_customers_alone_are_folded_and_counted(tmp_path: Path) -> None:
     assert "nothing has been received" not in before.output
     done = murmur(tmp_path, "run", "--tenant", "shop")
     assert done.exit_code == 0, done.output
+    assert "warning: few_refused does not hold: " in done.stderr
     assert answered(tmp_path, "select external_id from customers") == [{"external_id": "c-1"}]
     assert answered(tmp_path, "select received, accepted, quarantined from batches") == [
         {"received": 2, "accepted": 1, "quarantined": 1}
