@@ -113,7 +113,7 @@ def _new_rows(paths: Sequence[Path], entity: Entity, day: date) -> pl.LazyFrame:
     if not paths:
         return pl.LazyFrame(schema=entity.schema())
     schema = split_schema(entity)
-    landed = pl.scan_parquet(paths, schema=schema, missing_columns="insert", hive_partitioning=False)
+    landed = pl.scan_parquet(list(paths), schema=schema, missing_columns="insert", hive_partitioning=False)
     here = landed.filter((pl.col("date") == day) & (pl.col("op") != "delete"))
     return here.select(entity.schema().names())
 
