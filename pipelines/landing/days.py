@@ -5,6 +5,7 @@ One event with a wrong year would otherwise make decades of empty days, each of 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 
@@ -18,9 +19,13 @@ DATED = tuple(entity.name for entity in ENTITIES.values() if entity.partitioned)
 
 
 def computed_days(tenant: Tenant) -> list[date]:
-    """Every day of the stretch with the most days that have records, sorted; the later one of two that are equal."""
+    """Every day of the stretch with the most days that have records, sorted.
+
+    Of stretches with as many days the one with the most records counts, and then the last one.
+    """
     found = _stretches(tenant)
-    main = max(found, key=lambda days: (len(days), days[-1]), default=[])
+    rows = _rows(tenant) if len(found) > 1 else Counter()
+    main = max(found, key=lambda days: (len(days), sum(rows[day] for day in days), days[-1]), default=[])
     return days_between(main[0], main[-1]) if main else []
 
 
@@ -33,6 +38,14 @@ def days_left_out(tenant: Tenant) -> list[date]:
 def _stretches(tenant: Tenant) -> list[list[date]]:
     filled = sorted({day for entity in DATED for day in store.dates(tenant, entity)})
     return stretches(filled, tenant.config.longest_gap_days)
+
+
+def _rows(tenant: Tenant) -> Counter[date | None]:
+    found: Counter[date | None] = Counter()
+    for name in DATED:
+        for receipt in store.committed(tenant, name):
+            found.update({part.date: part.accepted + part.superseded for part in receipt.partitions})
+    return found
 
 
 def stretches(days: Iterable[date], longest_gap: int) -> list[list[date]]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import flow
+from pipelines.entities.accounts import few_refused
 from pipelines.entities.far_days import CHECK
 from pipelines.freshness import Freshness
 from pipelines.landing.days import days_left_out, stretches
@@ -40,6 +41,20 @@ def test_a_far_day_is_left_out_until_the_way_there_has_records(tmp_path):
     assert days_left_out(tenant) == [date(2001, 1, 1)]
     flow.run(tenant, select=["customer_events"])
     assert sorted(tenant.lake.read("customer_events")["external_id"]) == ["a", "b", "c", "far"]
+
+
+def test_a_far_day_hides_no_refused_rows(tmp_path):
+    tenant = make_workspace(tmp_path).tenant("acme")
+    land(
+        tenant,
+        "customer_events",
+        [at("a", "2026-01-01"), at("far", "2099-01-01"), at("b", "2026-01-01") | {"event_name": ""}],
+    )
+    land(tenant, "customer_events", [at("c", "2026-01-01")])
+    flow.run(tenant, select=["ledgers"])
+    # As many days, but more records.
+    assert Freshness(tenant).available_days() == [date(2026, 1, 1)]
+    assert not few_refused(tenant, []).passed
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(1, 10))
