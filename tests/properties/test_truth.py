@@ -27,6 +27,7 @@ CONFIG = SimulationConfig(
     products=20,
     customers=60,
     history_days=200,
+    merged=0.3,
 )
 COMPUTED = ("entities", "facts", "signals", "cohorts")
 DISORDER = Disorder(shuffle=True, duplicate=0.1, delay=0.1, corrupt=0.05, batches=2)
@@ -69,6 +70,8 @@ def check_cart_abandoners_to_the_instant(simulation, tenant):
 
 def check_repeat_purchasers_to_the_instant(simulation, tenant):
     true = set(simulation.truth["repeat_purchasers"].iter_rows())
+    merged = set(simulation.entities["customers"]["merged_into"].drop_nulls())
+    assert {customer for customer, _, _ in true} & merged
     assert len(true) > 5
     assert spans(tenant, "repeat_purchaser") == true
 
