@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.config import Tenant
+from pipelines.config import Tenant, Workspace
 from pipelines.landing.ingest import ingest_bytes
 from pipelines.landing.store import Receipt
 from tests.conftest import make_workspace
@@ -55,6 +56,13 @@ def make_tenant(root: Path, zone: str = ZONE, parameters: str = SHORT) -> Tenant
     tenant.vault.mkdir(parents=True)
     (tenant.vault / "key").write_bytes(KEY)
     return tenant
+
+
+def copied(tenant: Tenant, root: Path) -> Tenant:
+    """A tenant of ``make_tenant`` with all that it holds, below another folder."""
+    shutil.copytree(tenant.home, root / "home")
+    shutil.copytree(tenant.folder.parent, root / "tenants")
+    return Workspace(root / "home", root / "tenants").tenant(tenant.id)
 
 
 def land(tenant: Tenant, entity: str, records: Sequence[Record], form: str = "ndjson") -> list[Receipt]:
