@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from pipelines.config import Tenant, Workspace
 
-if TYPE_CHECKING:
-    from tests.properties.simulated import Once
-
 settings.register_profile(
     "default", max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("nightly", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
-NIGHTLY = PROFILE == "nightly"
-settings.load_profile(PROFILE)
-
-#: Files that take longest, longest first. A worker takes a whole file (``--dist loadfile``), so these must begin first.
-LONGEST = (
-    "properties/test_thousand_orders.py",
-    "properties/test_late_changes.py",
-    "assets/test_runs.py",
-    "faults/test_killed.py",
-    "properties/test_any_order.py",
-    "properties/test_late_data.py",
-    "docs/test_commands.py",
-    "entities/test_erase.py",
-    "realdata/test_rees46.py",
-    "realdata/test_online_retail.py",
-    "properties/test_one_code_path.py",
-)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 TENANT = """
 id: acme
@@ -53,21 +32,6 @@ def make_workspace(root: Path, zone: str = "Europe/London") -> Workspace:
     folder.mkdir(parents=True)
     (folder / "tenant.yaml").write_text(TENANT.format(zone=zone))
     return Workspace(root / "home", root / "tenants")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files, so that no worker waits for another at the end."""
-    tests = Path(__file__).parent
-    places = {tests / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
-
-
-@pytest.fixture(scope="session")
-def autumn(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """A small simulated retailer, to be copied."""
-    from tests.properties.simulated import Once
-
-    return Once(tmp_path_factory.mktemp("autumn"))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
@@ -21,7 +20,6 @@ from typing import NamedTuple
 import pytest
 
 from pipelines import flow
-from pipelines.cli.main import main
 from pipelines.config import Workspace
 from pipelines.landing.ingest import ingest_file
 from pipelines.simulator import SimulationConfig, simulate, write
@@ -82,26 +80,6 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-#: What only a shell understands.
-SHELL = re.compile(r"[|<>&;$`*?]|^\w+=")
-#: Its commands are processes, as they are for a reader; those of other pages need a process only within a shell line.
-PROCESSES = "getting-started"
-
-
-def in_process(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> subprocess.CompletedProcess[str]:
-    """A ``murmur`` command without starting Python again, which costs more than most commands."""
-    words = shlex.split(command)
-    variables = environment(folder)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as left:
-        patch.chdir(folder)
-        for name in {*os.environ, *variables}:
-            patch.setenv(name, variables[name]) if name in variables else patch.delenv(name)
-        main(words[1:])
-    printed = capsys.readouterr()
-    code = left.value.code
-    return subprocess.CompletedProcess(words, code if isinstance(code, int) else 0, printed.out, printed.err)
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tenant ``demo``, two days of it computed."""
@@ -123,14 +101,13 @@ def free_port() -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
-def test_commands_of_a_page_run(page, tmp_path, request, capsys):
+def test_commands_of_a_page_run(page, tmp_path, request):
     if "--tenant demo" in page.read_text(encoding="utf-8"):
         shutil.copytree(request.getfixturevalue("demo"), tmp_path, dirs_exist_ok=True)
     port = free_port()
     for written, expected, output in commands(page):
         command = written.replace("8787", port)
-        alone = command.startswith("murmur ") and not SHELL.search(command) and page.stem != PROCESSES
-        done = in_process(command, tmp_path, capsys) if alone else shell(command, tmp_path)
+        done = shell(command, tmp_path)
         assert done.returncode == expected, f"{page.name}: {command}\n{done.stdout[-800:]}\n{done.stderr[-1500:]}"
         assert "Traceback" not in done.stderr, f"{page.name}: {command}\n{done.stderr[-1500:]}"
         if output:

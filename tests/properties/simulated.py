@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cache
 from zoneinfo import ZoneInfo
 
-from pipelines import flow
 from pipelines.config import Tenant
 from pipelines.simulator.settings import SimulationConfig
 from pipelines.simulator.simulate import Simulation, simulate
 from pipelines.simulator.write import lines
 from schemas.entities import ENTITIES
-from tests.properties.digest import Digest, digest
-from tests.properties.tenants import copied, land_bytes, make_tenant
+from tests.properties.tenants import land_bytes
 from tests.properties.valid import valid
 
 #: Worlds by name; the days in London hold one of 25 hours.
@@ -39,30 +36,6 @@ def land_world(tenant: Tenant, name: str) -> Tenant:
     for entity, texts in lines_of(name).items():
         land_bytes(tenant, entity, as_file(texts))
     return tenant
-
-
-class Once:
-    """The retailer ``autumn``, sent and computed once a process; what a test changes must be a copy."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    @cached_property
-    def received(self) -> Tenant:
-        """Sent, and nothing computed."""
-        return land_world(make_tenant(self._root / "received"), "autumn")
-
-    @cached_property
-    def computed(self) -> Tenant:
-        """Computed by one run."""
-        tenant = copied(self.received, self._root / "computed")
-        flow.run(tenant)
-        return tenant
-
-    @cached_property
-    def digest(self) -> Digest:
-        """What is computed."""
-        return digest(self.computed)
 
 
 def as_file(texts: Sequence[str]) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.config import Tenant, Workspace
+from pipelines.config import Tenant
 from pipelines.landing.ingest import ingest_bytes
 from pipelines.landing.store import Receipt
 from tests.conftest import make_workspace
@@ -56,13 +55,6 @@ def make_tenant(root: Path, zone: str = ZONE, parameters: str = SHORT) -> Tenant
     tenant.vault.mkdir(parents=True)
     (tenant.vault / "key").write_bytes(KEY)
     return tenant
-
-
-def copied(tenant: Tenant, root: Path) -> Tenant:
-    """A tenant of ``make_tenant`` with all that it holds, below another folder."""
-    shutil.copytree(tenant.home, root / "home")
-    shutil.copytree(tenant.folder.parent, root / "tenants")
-    return Workspace(root / "home", root / "tenants").tenant(tenant.id)
 
 
 def land(tenant: Tenant, entity: str, records: Sequence[Record], form: str = "ndjson") -> list[Receipt]:

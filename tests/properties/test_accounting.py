@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pipelines import flow
 from pipelines.cli.main import cli
 from pipelines.delivery.event_log import latest
-from tests.conftest import NIGHTLY
 from tests.properties.simulated import lines_of
 from tests.properties.tenants import land, tenants
+from tests.properties.test_any_order import NIGHTLY
 from tests.properties.test_late_changes import MONDAY, SATURDAY, event, order
 
 COUNTS = ("accepted", "duplicate", "superseded", "quarantined")
@@ -31,7 +31,7 @@ def damaged(lines: list[str]) -> st.SearchStrategy[list[bytes]]:
     return st.lists(st.one_of(whole, whole, cut, spoilt, odd), max_size=12)
 
 
-@settings(max_examples=500 if NIGHTLY else 15)
+@settings(max_examples=1000 if NIGHTLY else 15)
 @given(data=st.data(), entity=st.sampled_from(["customers", "customer_events", "transactions", "products"]))
 def test_every_received_row_is_accounted_for(data, entity):
     files = data.draw(st.lists(damaged(lines_of("autumn")[entity]), min_size=1, max_size=2))

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from pipelines import flow
-from pipelines.config import Tenant
-from schemas.registry import LAKE
-from tests.properties.crowd import renamed
-from tests.properties.digest import STAGES, TABLES, differences, settled
-from tests.properties.tenants import copied, land_all, make_tenant, tenants
+from tests.properties.digest import differences, settled
+from tests.properties.tenants import land_all, tenants
 from tests.properties.valid import valid
 
-Told = tuple[str, dict[str, Any]]
 FRIDAY, SATURDAY, SUNDAY, MONDAY = (f"2025-10-{day}T10:00:00Z" for day in (24, 25, 26, 27))
 
 
@@ -183,69 +177,14 @@ SCENARIOS = {
 }
 
 
-#: It adds days to what all the others have.
-ALONE = "a day before all others"
-TOGETHER = [name for name in SCENARIOS if name != ALONE]
-
-
-def prefix(name: str) -> str:
-    """What the ids of a scenario begin with where all are in one tenant."""
-    return f"s{TOGETHER.index(name):02}."
-
-
-def own(name: str) -> tuple[list[Told], list[Told]]:
-    """A scenario's records, first and late, with ids of its own."""
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_late_records_change_what_they_reach(name):
     first, late = SCENARIOS[name]
-    known, further = ([(entity, renamed(record, prefix(name))) for entity, record in told] for told in (first, late))
-    return known, further
-
-
-def computed(root: Path, records: list[Told]) -> Tenant:
-    tenant = make_tenant(root)
-    land_all(tenant, records)
-    flow.run(tenant, select=STAGES)
-    return tenant
-
-
-@pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Tenant:
-    """What comes first in every scenario, computed."""
-    return computed(tmp_path_factory.mktemp("before"), [told for name in TOGETHER for told in own(name)[0]])
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Tenant:
-    """All records of every scenario at once."""
-    everything = [told for name in TOGETHER for part in own(name) for told in part]
-    return computed(tmp_path_factory.mktemp("straight"), everything)
-
-
-def rows_with(tenant: Tenant, text: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Rows by table in which a text stands, in the order of the primary key."""
-    found = {}
-    for table in TABLES:
-        mine = tenant.lake.scan(table).filter(pl.any_horizontal(pl.col(pl.String).str.contains(text, literal=True)))
-        found[table] = mine.sort(LAKE[table].primary_key, nulls_last=True).collect().rows()
-    return found
-
-
-# Only one scenario's late records arrive, so that those of another cannot be why its days are computed again.
-@pytest.mark.parametrize("name", TOGETHER)
-def test_late_records_change_what_they_reach(name, before, straight, tmp_path):
-    expected = rows_with(straight, prefix(name))
-    assert rows_with(before, prefix(name)) != expected
-    patched = copied(before, tmp_path)
-    land_all(patched, own(name)[1])
-    assert rows_with(settled(patched, STAGES), prefix(name)) == expected
-
-
-def test_a_day_before_all_others_changes_what_it_reaches():
-    first, late = SCENARIOS[ALONE]
-    with tenants() as (patched, whole):
+    with tenants() as (patched, straight):
         land_all(patched, first)
         flow.run(patched)
         land_all(patched, late)
         settled(patched)
-        land_all(whole, [*first, *late])
-        flow.run(whole)
-        assert not differences(patched, whole)
+        land_all(straight, [*first, *late])
+        flow.run(straight)
+        assert not differences(patched, straight)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,11 +12,9 @@ from hypothesis import strategies as st
 from assets.metadata import work_metadata
 from pipelines import changes, flow
 from pipelines.cli.run import _print_outcomes, _rows
-from pipelines.config import Tenant
 from pipelines.freshness import Freshness
-from tests.conftest import NIGHTLY
 from tests.properties.digest import differences
-from tests.properties.tenants import Record, copied, land_all, make_tenant, tenants
+from tests.properties.tenants import land_all, tenants
 from tests.properties.test_late_changes import (
     ADDED,
     FRIDAY,
@@ -92,59 +87,48 @@ LATE = {
 }
 
 
-def computed(root: Path, records: Sequence[tuple[str, Record]]) -> Tenant:
-    tenant = make_tenant(root)
-    land_all(tenant, records)
-    flow.run(tenant)
-    return tenant
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Tenant:
-    return computed(tmp_path_factory.mktemp("base"), BASE)
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Tenant:
-    return computed(tmp_path_factory.mktemp("straight"), [*BASE, *(late for late, _, _ in LATE.values())])
-
-
 @pytest.mark.parametrize("name", LATE)
-def test_exactly_the_days_that_change_are_computed(name, base, tmp_path):
+def test_exactly_the_days_that_change_are_computed(name):
     late, expected, (step, why) = LATE[name]
-    tenant = copied(base, tmp_path)
-    land_all(tenant, [late])
-    outcomes = {outcome.step.name: outcome for outcome in flow.run(tenant)}
-    assert {each: list(outcomes[each].days) for each in DATED if outcomes[each].days} == expected
-    assert any(why in text for text in outcomes[step].work.reasons.values()), outcomes[step].work.reasons
-    freshness = Freshness(tenant)
-    days = freshness.available_days()
-    assert not [each.name for each in flow.STEPS if freshness.stale(each, days)]
+    with tenants(1) as (tenant,):
+        land_all(tenant, BASE)
+        flow.run(tenant)
+        land_all(tenant, [late])
+        outcomes = {outcome.step.name: outcome for outcome in flow.run(tenant)}
+        assert {each: list(outcomes[each].days) for each in DATED if outcomes[each].days} == expected
+        assert any(why in text for text in outcomes[step].work.reasons.values()), outcomes[step].work.reasons
+        freshness = Freshness(tenant)
+        days = freshness.available_days()
+        assert not [each.name for each in flow.STEPS if freshness.stale(each, days)]
 
 
-def test_what_changed_is_counted(base, tmp_path):
-    tenant = copied(base, tmp_path)
-    land_all(tenant, [event("e5", "Page Viewed", SATURDAY), event("e2", "Cart Viewed", SUNDAY)])
-    outcomes = {outcome.step.name: outcome for outcome in flow.run(tenant, select=["entities"])}
-    changes = outcomes["customer_events"].work.changes["customer_events"]
-    assert {day: (each.added, each.changed, each.removed) for day, each in changes.items()} == {
-        SAT: (1, 0, 1),
-        SUN: (1, 0, 0),
-    }
+def test_what_changed_is_counted():
+    with tenants(1) as (tenant,):
+        land_all(tenant, BASE)
+        flow.run(tenant)
+        land_all(tenant, [event("e5", "Page Viewed", SATURDAY), event("e2", "Cart Viewed", SUNDAY)])
+        outcomes = {outcome.step.name: outcome for outcome in flow.run(tenant)}
+        changes = outcomes["customer_events"].work.changes["customer_events"]
+        assert {day: (each.added, each.changed, each.removed) for day, each in changes.items()} == {
+            SAT: (1, 0, 1),
+            SUN: (1, 0, 0),
+        }
 
 
-# Few, since each piece has a test of its own above.
-@settings(max_examples=20 if NIGHTLY else 2)
+@settings(max_examples=4)
 @given(st.permutations(sorted(LATE)), st.lists(st.booleans(), min_size=len(LATE), max_size=len(LATE)))
-def test_pieces_in_any_order_with_runs_between_give_what_one_run_gives(base, straight, names, runs):
-    with tempfile.TemporaryDirectory() as folder:
-        patched = copied(base, Path(folder))
+def test_pieces_in_any_order_with_runs_between_give_what_one_run_gives(names, runs):
+    with tenants() as (patched, straight):
+        land_all(patched, BASE)
+        flow.run(patched)
         for name, now in zip(names, runs, strict=True):
             land_all(patched, [LATE[name][0]])
             if now:
                 flow.run(patched)
         flow.run(patched)
         assert not any(outcome.commits for outcome in flow.run(patched))
+        land_all(straight, [*BASE, *(late for late, _, _ in LATE.values())])
+        flow.run(straight)
         assert not differences(patched, straight)
 
 
