@@ -15,6 +15,7 @@ from pipelines.cli.run import _print_outcomes, _rows
 from pipelines.freshness import Freshness
 from tests.properties.digest import differences
 from tests.properties.tenants import land_all, tenants
+from tests.properties.test_any_order import NIGHTLY
 from tests.properties.test_late_changes import (
     ADDED,
     FRIDAY,
@@ -115,7 +116,8 @@ def test_what_changed_is_counted():
         }
 
 
-@settings(max_examples=4)
+# An example is eight runs of the whole pipeline; each piece has a test of its own above.
+@settings(max_examples=20 if NIGHTLY else 2)
 @given(st.permutations(sorted(LATE)), st.lists(st.booleans(), min_size=len(LATE), max_size=len(LATE)))
 def test_pieces_in_any_order_with_runs_between_give_what_one_run_gives(names, runs):
     with tenants() as (patched, straight):
