@@ -11,11 +11,15 @@ from schemas.tables.facts import (
     CART_ACTIVITY,
     CUSTOMER_DAILY,
     CUSTOMER_ORDERS,
+    LINK_CLICKS,
     ORDER_LINES,
     PRODUCT_DAILY,
     PRODUCT_HOURLY,
+    VISITOR_ACTS,
+    VISITOR_CHECKOUTS,
     VISITOR_DAILY,
     VISITOR_ORDERS,
+    VISITOR_PURCHASES,
 )
 from schemas.tables.identity import CUSTOMER_MERGES
 from schemas.tables.ledgers import BATCH_PARTITIONS, BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
@@ -37,6 +41,7 @@ __all__ = [
     "DIRECTIONS",
     "EVENT_LOG",
     "EXPORT_SLO",
+    "LINK_CLICKS",
     "ORDER_LINES",
     "PRODUCT_DAILY",
     "PRODUCT_HOURLY",
@@ -46,8 +51,11 @@ __all__ = [
     "SUBJECT_TYPES",
     "TABLES",
     "UNRESOLVED_REFERENCES",
+    "VISITOR_ACTS",
+    "VISITOR_CHECKOUTS",
     "VISITOR_DAILY",
     "VISITOR_ORDERS",
+    "VISITOR_PURCHASES",
 ]
 
 TABLES: dict[str, Contract] = {
@@ -59,8 +67,12 @@ TABLES: dict[str, Contract] = {
         CUSTOMER_ORDERS,
         ORDER_LINES,
         VISITOR_ORDERS,
+        VISITOR_PURCHASES,
+        VISITOR_ACTS,
+        VISITOR_CHECKOUTS,
         VISITOR_DAILY,
         CUSTOMER_DAILY,
+        LINK_CLICKS,
         PRODUCT_HOURLY,
         PRODUCT_DAILY,
         SIGNAL_SNAPSHOTS,

@@ -102,6 +102,97 @@ VISITOR_DAILY = Contract(
     ),
 )
 
+ACTS = ("view", "add", "remove", "wishlist", "unwishlist", "checkout", "alert")
+
+VISITOR_ACTS = Contract(
+    name="visitor_acts",
+    description="What a visitor did with which product and when, without bots; events that say the same share a row.",
+    primary_key=("date", "flockr_vid", "occurred_at", "act", "product_id", "session_id", "outlet_id"),
+    columns=(
+        DATE,
+        Column("flockr_vid", "string", required=True, description="Visitor."),
+        Column("occurred_at", "timestamp", required=True),
+        Column(
+            "act",
+            "string",
+            required=True,
+            enum=ACTS,
+            description="What was done; checkout is Checkout Started, alert is Stock Alert Requested.",
+        ),
+        Column("product_id", "string", description="SKU; null for a checkout alone."),
+        Column("session_id", "string"),
+        Column(
+            "category",
+            "string",
+            description="category_path that the product had at that instant; null while the product is unknown.",
+        ),
+        Column("outlet_id", "string"),
+        Column("count", "int64", required=True, minimum=1, description="Events, or lines of one, that are the same."),
+    ),
+)
+
+VISITOR_CHECKOUTS = Contract(
+    name="visitor_checkouts",
+    description="Each Checkout Started and Checkout Step Completed of a visitor, bots left out.",
+    primary_key=("date", "flockr_vid", "occurred_at", "event_id"),
+    columns=(
+        DATE,
+        Column("flockr_vid", "string", required=True, description="Visitor."),
+        Column("occurred_at", "timestamp", required=True),
+        Column("event_id", "string", required=True, description="external_id of the event."),
+        Column("checkout_id", "string"),
+        Column("session_id", "string"),
+        Column("value_minor", "int64", description="As the event says."),
+        Column("currency", "string", description="ISO 4217."),
+        Column("step", "int64", description="Number of the step, as the event says."),
+        Column("kind", "string", required=True, enum=("started", "step")),
+    ),
+)
+
+VISITOR_PURCHASES = Contract(
+    name="visitor_purchases",
+    description="Products that a visitor bought: the lines of each of the visitor's orders, added up per product.",
+    primary_key=("date", "flockr_vid", "order_id", "product_id"),
+    columns=(
+        DATE,
+        Column("flockr_vid", "string", required=True, description="Visitor."),
+        Column("order_id", "string", required=True, description="As in visitor_orders."),
+        Column("product_id", "string", required=True, description="SKU."),
+        Column("ordered_at", "timestamp", required=True),
+        Column("customer_id", "string", description="Customer, if known."),
+        Column("units", "int64", required=True, description="Thousandths."),
+        Column(
+            "net_minor",
+            "int64",
+            description="Null while only an event is known that says no price, or prices in two currencies.",
+        ),
+        Column("currency", "string", description="ISO 4217."),
+        Column("discounted", "boolean", required=True, description="A line has a discount, or the order a coupon."),
+        Column(
+            "category",
+            "string",
+            description="category_path that the product had at that instant; of an unknown product, the line's own.",
+        ),
+    ),
+)
+
+LINK_CLICKS = Contract(
+    name="link_clicks",
+    description="Clicks on links by people: bots are left out.",
+    primary_key=("date", "event_id"),
+    columns=(
+        DATE,
+        Column(
+            "customer_id", "string", description="Customer by then, named or linked to the visitor; null if unknown."
+        ),
+        Column("flockr_vid", "string", description="Visitor, named or linked to the customer; null if unknown."),
+        Column("link_id", "string", description="As the event says."),
+        Column("campaign_id", "string", description="Campaign that the event names, else that of its link."),
+        Column("occurred_at", "timestamp", required=True),
+        Column("event_id", "string", required=True, description="external_id of the event."),
+    ),
+)
+
 CUSTOMER_DAILY = Contract(
     name="customer_daily",
     description="What a customer bought and returned on a day, per currency.",
