@@ -23,7 +23,7 @@ from pipelines.entities.history import history
 from pipelines.entities.merges import customer_merges, families
 from pipelines.entities.steps import publish_dimensions
 from pipelines.errors import UsageError
-from pipelines.landing import erasure, extracts, store
+from pipelines.landing import erasure, extracts, leftovers, locks, store
 from pipelines.landing.ingest import ingest_bytes
 from schemas.entities import ENTITIES
 
@@ -78,6 +78,8 @@ def erase(tenant: Tenant, customer: str, *, now: datetime, by: str) -> Erased:
         _follow(tenant)
         batch = _land(tenant, "opt_outs", [_opt_out(each, before) for each in owed], now)
         erasure.append_audit(tenant, {"at": now.isoformat(), "batch_id": batch, "by": by, "customers": owed})
+    with locks.everything(tenant):
+        leftovers.remove(tenant)
     _follow(tenant)
     return Erased(ids, before or at, before is not None, removed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date
 
@@ -10,11 +11,15 @@ import polars as pl
 from pipelines.config import Tenant
 from pipelines.landing import erasure, store
 from pipelines.step import Check, CheckResult
+from schemas.entities.envelope import MAX_ID_LENGTH
 
 
 def opt_out_id(customer: str) -> str:
-    """``external_id`` of the opt-out that ``murmur erase`` writes for a customer."""
-    return f"erasure:{customer}"[:128]
+    """``external_id`` of the opt-out that ``murmur erase`` writes for a customer; of a long id it has the hash."""
+    whole = f"erasure:{customer}"
+    if len(whole) <= MAX_ID_LENGTH:
+        return whole
+    return f"erasure:{hashlib.sha256(customer.encode()).hexdigest()}"
 
 
 def unfinished(tenant: Tenant) -> list[str]:

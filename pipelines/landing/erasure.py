@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.landing import layout, store, vault
+from pipelines.landing import layout, leftovers, locks, store, vault
 from pipelines.landing.mentions import Mentions, as_lines, mentions, without_mentions
 from pipelines.landing.personal import normalised_email, normalised_phone
 from pipelines.landing.store import Receipt
@@ -57,32 +58,54 @@ def erased_customers(tenant: Tenant, more: Sequence[Path] = ()) -> pl.DataFrame:
     return pl.concat(parts).group_by("external_id").agg(pl.col("order_at").max().alias("erased_at")).collect()
 
 
-def settle(tenant: Tenant, draft: Receipt) -> None:
+@contextmanager
+def settled(tenant: Tenant, draft: Receipt) -> Iterator[None]:
     """Remove erased people from a batch that is about to be committed, and from all others if it erases somebody.
 
-    The caller holds the lock of the entity, and has written everything of the batch but its receipt.
+    The caller holds the lock of the entity, has written everything of the batch but its receipt, and commits it inside:
+    until then no other batch lands that would not know of the erasure.
     """
     if draft.entity not in ("customers", "opt_outs"):
+        yield
         return
     own = Landed(draft.entity, draft.batch_id, draft.file)
-    split = layout.split_file(tenant, own.entity, own.batch_id)
-    customers = own.entity == "customers"
-    erased = erased_customers(tenant, [split] if customers else [])
-    named = pl.scan_parquet(split).select(
+    says = _said(tenant, own).filter("says").collect()["external_id"].unique()
+    with locks.every_other(tenant) if says.len() else nullcontext():
+        if says.len():
+            people = erased_customers(tenant, [_split(tenant, own)]).filter(_among(says))
+            _record(tenant, draft, people, purge(tenant, people, [own, *_committed(tenant)]))
+            leftovers.remove(tenant, but=own.batch_id)
+        _settle_again(tenant, draft, own, says)
+        yield
+
+
+def _settle_again(tenant: Tenant, draft: Receipt, own: Landed, says: pl.Series) -> None:
+    """Remove who was erased before from what the batch says of the time before."""
+    erased = erased_customers(tenant, [_split(tenant, own)] if own.entity == "customers" else [])
+    touched = _said(tenant, own).join(erased.lazy(), on="external_id")
+    before = touched.filter((pl.col("order_at") <= pl.col("erased_at")) & ~_among(says))
+    again = before.collect()["external_id"].unique()
+    if again.len():
+        people = erased.filter(_among(again))
+        _record(tenant, draft, people, purge(tenant, people, [own]))
+
+
+def _split(tenant: Tenant, batch: Landed) -> Path:
+    return layout.split_file(tenant, batch.entity, batch.batch_id)
+
+
+def _among(ids: pl.Series) -> pl.Expr:
+    return pl.col("external_id").is_in(ids.implode())
+
+
+def _said(tenant: Tenant, batch: Landed) -> pl.LazyFrame:
+    """Of which customer each row of a batch is, as of when, and whether it says that the customer was erased."""
+    customers = batch.entity == "customers"
+    return pl.scan_parquet(_split(tenant, batch)).select(
         pl.col("external_id" if customers else "customer_id").alias("external_id"),
         "order_at",
         (pl.col("status") == ERASED if customers else pl.lit(False)).fill_null(False).alias("says"),
     )
-    touched = named.join(erased.lazy(), on="external_id").collect()
-    everywhere = touched.filter("says")["external_id"].unique()
-    known = pl.col("external_id").is_in(everywhere.implode())
-    again = touched.filter((pl.col("order_at") <= pl.col("erased_at")) & ~known)
-    if everywhere.len():
-        people = erased.filter(known)
-        _record(tenant, draft, people, purge(tenant, people, [own, *_committed(tenant)]))
-    if again.height:
-        people = erased.filter(pl.col("external_id").is_in(again["external_id"].implode()))
-        _record(tenant, draft, people, purge(tenant, people, [own]))
 
 
 def _committed(tenant: Tenant) -> list[Landed]:
@@ -103,8 +126,11 @@ def _record(tenant: Tenant, draft: Receipt, people: pl.DataFrame, removed: Count
 def append_audit(tenant: Tenant, entry: Mapping[str, object]) -> None:
     """Add a line to the audit file, whole and durably."""
     file = audit_file(tenant)
-    before = file.read_bytes() if file.exists() else b""
-    write_bytes(file, before + json.dumps(entry, sort_keys=True).encode() + b"\n")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Opt-outs of erased people land beside customers, and either may add a line.
+    with locks.held(file.with_name(".erasures.lock")):
+        before = file.read_bytes() if file.exists() else b""
+        write_bytes(file, before + json.dumps(entry, sort_keys=True).encode() + b"\n")
 
 
 def removed_by(tenant: Tenant, batch_id: str) -> dict[str, int]:

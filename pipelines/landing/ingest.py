@@ -7,9 +7,7 @@ in between leaves nothing that readers trust, and the next one writes the same a
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from pipelines.config import Tenant
 from pipelines.errors import MurmurError, unforeseen
 from pipelines.landing import accounting, contacts, erasure, free_text, layout, messages, repeats, store, vault
 from pipelines.landing.batch import Batch, quarantine_rows, read_batch
+from pipelines.landing.locks import alone
 from pipelines.landing.outcomes import outcomes
 from pipelines.landing.source import Payload, ending_of, payload_of_bytes, payload_of_file
 from pipelines.landing.spool import Spool, detached
@@ -174,23 +173,6 @@ def _again(before: Receipt) -> Receipt:
     )
 
 
-@contextmanager
-def alone(tenant: Tenant, entity: Entity) -> Iterator[Path]:
-    """One ingest at a time for a tenant and entity, with an empty work folder; what a killed one left is removed."""
-    folder = layout.folder(tenant, entity.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    work = folder / ".work"
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for stale in [*folder.glob(".*.tmp")]:
-            stale.unlink()
-        shutil.rmtree(work, ignore_errors=True)
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-
 def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt, each: bool = False) -> Receipt:
     """Write everything of a batch, the receipt last. The caller holds the entity's lock."""
     batch_id = draft.batch_id
@@ -204,10 +186,10 @@ def publish(tenant: Tenant, entity: Entity, batch: Batch, draft: Receipt, each: 
     split = layout.split_file(tenant, entity.name, batch_id)
     with replacing(split) as temporary:
         batch.spool.write(temporary, found.duplicates, found.repeats)
-    erasure.settle(tenant, draft)
-    conflicting = messages.keep(tenant, entity, batch_id, batch.messages)
-    receipt = replace(_receipt(draft, batch, found, split), conflicting_messages=conflicting)
-    create_bytes(layout.receipt_file(tenant, entity.name, batch_id), receipt.to_json())
+    with erasure.settled(tenant, draft):
+        conflicting = messages.keep(tenant, entity, batch_id, batch.messages)
+        receipt = replace(_receipt(draft, batch, found, split), conflicting_messages=conflicting)
+        create_bytes(layout.receipt_file(tenant, entity.name, batch_id), receipt.to_json())
     return replace(receipt, outcomes=outcomes(batch, found)) if each else receipt
 
 

@@ -6,11 +6,8 @@ stays as it was; a marker beside it names the rows that were moved and the batch
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +18,8 @@ import polars as pl
 from pipelines.config import Tenant
 from pipelines.landing import layout, store, vault
 from pipelines.landing.batch import read_batch
-from pipelines.landing.ingest import alone, ingest_bytes, publish
+from pipelines.landing.ingest import ingest_bytes, publish
+from pipelines.landing.locks import alone, one_replay
 from pipelines.landing.rules import rule_of
 from pipelines.landing.source import payload_of_bytes
 from pipelines.landing.spool import Spool
@@ -130,20 +128,12 @@ def replay(tenant: Tenant, entity: str | None, *, received_at: datetime) -> list
     outcomes = []
     for name in _names(entity):
         for batch_id in waiting(tenant, name)["batch_id"].unique().sort():
-            with _alone(tenant, name):
+            with one_replay(tenant, name):
                 # Another replay may have moved rows while this one waited.
                 rows = waiting(tenant, name).filter(pl.col("batch_id") == batch_id)
                 if rows.height:
                     outcomes.append(_replay_batch(tenant, name, batch_id, rows["line_no"].to_list(), received_at))
     return outcomes
-
-
-@contextmanager
-def _alone(tenant: Tenant, entity: str) -> Iterator[None]:
-    """One replay at a time for a tenant and entity."""
-    with (layout.folder(tenant, entity) / ".replay.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _replay_batch(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from pipelines.config import Tenant
-from pipelines.landing import layout, quarantine, store
+from pipelines.landing import layout, leftovers, quarantine, store
 from schemas.entities import ENTITIES
 
 #: No ingest takes so long, so that a file without a receipt that is older was left by one that was killed.
@@ -48,22 +46,9 @@ def purge(tenant: Tenant, now: datetime) -> dict[str, int]:
             done["raw"] += 1
             done["bytes"] += raw.stat().st_size
             raw.unlink()
-    for left in list(_abandoned(tenant, now - _UNFINISHED)):
-        done["abandoned"] += 1
-        done["bytes"] += left.stat().st_size
-        left.unlink()
+    for left in list(leftovers.sealed(tenant)):
+        if datetime.fromtimestamp(left.stat().st_mtime, UTC) < now - _UNFINISHED:
+            done["abandoned"] += 1
+            done["bytes"] += left.stat().st_size
+            left.unlink()
     return done
-
-
-def _abandoned(tenant: Tenant, before: datetime) -> Iterator[Path]:
-    """Files of batches that were never committed; no erasure knows them, since erasures go from receipt to receipt."""
-    batches = {entity: {receipt.batch_id for receipt in store.committed(tenant, entity)} for entity in ENTITIES}
-    folders = {layout.sealed_raw(tenant, "").parent: set().union(*batches.values())}
-    for entity, known in batches.items():
-        folders[layout.sealed_personal(tenant, entity, "").parent] = known
-        folders[layout.sealed_quarantine(tenant, entity, "").parent] = known
-    for folder, known in folders.items():
-        for file in folder.glob("*"):
-            written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            if file.is_file() and file.name.removesuffix(".enc") not in known and written < before:
-                yield file

@@ -19,7 +19,7 @@ from pipelines.entities import dimension_accounts, erasures
 from pipelines.entities.erase import SHOWN, erase
 from pipelines.entities.steps import STEPS, publish_dimensions
 from pipelines.errors import UsageError
-from pipelines.landing import erasure, quarantine, store, vault
+from pipelines.landing import erasure, ingest, leftovers, quarantine, store, vault
 from pipelines.landing.layout import sealed_personal, sealed_quarantine, sealed_raw
 from pipelines.storage.hashing import logical_sha256
 from schemas.entities import ENTITIES
@@ -317,3 +317,45 @@ def test_the_command_prints_what_it_did(where: Tenant, tmp_path: Path) -> None:
     assert not any(sealed_personal(where, "customers", r.batch_id).exists() for r in store.committed(where, "customers")
         if r.file == "one.ndjson")  # fmt: skip
     assert "erased before" in CliRunner().invoke(cli, [*arguments, "c-1"]).stderr
+
+
+@pytest.mark.parametrize("erased_before", [False, True])
+def test_what_a_killed_ingest_left_goes_with_the_person(
+    where: Tenant, monkeypatch: pytest.MonkeyPatch, erased_before: bool
+) -> None:
+    """Whoever is erased is in no file of a run that was killed a moment ago, sealed or split."""
+    send(where)
+    if erased_before:
+        erase(where, "c-1", now=NOW, by="tester")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "create_bytes", killed)
+        for entity, record in (
+            ("customers", customer(external_id="c-1", updated_at="2026-01-07T00:00:00Z", **ANN)),
+            ("customer_events", event(external_id="e-7", query="ask ann.marked@example.com")),
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                land(where, entity, [record, {**record, "external_id": ""}])
+    assert found_marks(where)
+    left = where.landing / "customers" / ".replay1x"
+    left.mkdir()
+    (left / "0.arrow").write_bytes(b"ann.marked")
+    assert erase(where, "c-1", now=NOW, by="tester").already == erased_before
+    assert found_marks(where) == []
+    assert list(leftovers.sealed(where)) == list(leftovers.landed(where)) == []
+
+
+def test_an_erasure_of_a_long_id_has_an_opt_out_of_its_own(where: Tenant) -> None:
+    ids = [f"{'c' * 124}-{number}" for number in range(3)]
+    land(where, "customers", [customer(external_id=each, email="ann@example.com") for each in ids])
+    for each in ids:
+        erase(where, each, now=NOW, by="tester")
+    run(where)
+    outs = where.lake.read("opt_outs").select("external_id", "customer_id")
+    assert sorted(outs["customer_id"]) == ids
+    assert outs["external_id"].n_unique() == 3
+    assert outs["external_id"].str.len_chars().max() <= 128
+    assert erasures.unfinished(where) == []
