@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one received file or body; fields up to ``conflicting_messages`` are the columns of ``batches``.
+    """What became of one received file or body; fields up to ``replay_of`` are columns of ``batches``.
 
     Attributes:
+        replay_of: batch whose refused rows it replays.
         dates: tenant days that rows of a partitioned entity fall on, sorted.
         unknown_fields: names of received fields that no contract declares, and in how many pieces they were seen; their
             values were dropped.
@@ -53,6 +54,7 @@ class Receipt:
     last_date: date | None = None
     file_reason: str | None = None
     conflicting_messages: int = 0
+    replay_of: str | None = None
     dates: tuple[date, ...] = ()
     unknown_fields: dict[str, int] = field(default_factory=dict)
     masked: dict[str, int] = field(default_factory=dict)
@@ -61,8 +63,8 @@ class Receipt:
     outcomes: tuple[Outcome, ...] | None = None
 
     def row(self) -> dict[str, Any]:
-        """The columns of ``batches``."""
-        return {name: getattr(self, name) for name in BATCHES.names}
+        """The columns of ``batches`` but ``replayed``, which later batches decide."""
+        return {name: getattr(self, name) for name in BATCHES.names if name != "replayed"}
 
     def to_json(self) -> builtins.bytes:
         """The stored form: the columns of ``batches``, then ``dates``, what was seen and ``partitions``."""
@@ -109,7 +111,7 @@ def committed(tenant: Tenant, entity: str) -> list[Receipt]:
 
 
 def receipts(tenant: Tenant, entity: str) -> list[dict[str, Any]]:
-    """The rows of ``batches`` for an entity, sorted by batch id."""
+    """``Receipt.row`` of every batch of an entity, sorted by batch id."""
     return [receipt.row() for receipt in committed(tenant, entity)]
 
 
