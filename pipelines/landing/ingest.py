@@ -141,7 +141,7 @@ def _land(tenant: Tenant, entity: Entity, payload: Payload, told: _Told) -> Rece
             batch = read_batch(tenant, entity, payload, Spool(work, layout.split_schema(entity)), go_on)
             batch_id = naming.result()
         except _KnownError as known:
-            before = _again(known.args[0])
+            before = _again(known.args[0], _shown(tenant, payload))
             if not told.outcomes:
                 return before
             again = read_batch(tenant, entity, payload, Spool(work / "again", layout.split_schema(entity)))
@@ -168,7 +168,7 @@ def _draft(entity: Entity, batch_id: str, payload: Payload, name: str, told: _To
     return replace(draft, replay_of=told.replay_of)
 
 
-def _again(before: Receipt) -> Receipt:
+def _again(before: Receipt, name: str) -> Receipt:
     return replace(
         before,
         duplicate=before.received,
@@ -178,6 +178,7 @@ def _again(before: Receipt) -> Receipt:
         file_reason=None,
         conflicting_messages=0,
         known=True,
+        sent_as=name,
     )
 
 

@@ -36,6 +36,7 @@ class Receipt:
         masked: free text columns, and how many of their cells held a contact detail that went to the vault.
         partitions: the counts, divided by tenant day.
         known: this file had been received before, so that nothing was done; never stored.
+        sent_as: the name under which it came this time; never stored.
         outcomes: what became of each row, where the caller asked for it; never stored.
     """
 
@@ -60,6 +61,7 @@ class Receipt:
     masked: dict[str, int] = field(default_factory=dict)
     partitions: tuple[Partition, ...] = ()
     known: bool = False
+    sent_as: str | None = None
     outcomes: tuple[Outcome, ...] | None = None
 
     def row(self) -> dict[str, Any]:
