@@ -45,10 +45,23 @@ def _text(data: Any) -> str:
 
 def _plain(data: Any, resolve: Callable[[str], list[Any]]) -> Any:
     if isinstance(data, Mapping):
-        return {key: _listed(key, _plain(part, resolve)) for key, part in sorted(data.items())}
+        found = {key: _listed(key, _plain(part, resolve)) for key, part in sorted(data.items())}
+        return _flat(found)
     if isinstance(data, list):
         return [_plain(part, resolve) for part in data]
     return resolve(data) if isinstance(data, str) and data.startswith("$") else data
+
+
+def _flat(data: dict[str, Any]) -> Any:
+    """A rule without groups that say nothing: one part alone, or a group inside a group of the same kind."""
+    key = next(iter(data)) if len(data) == 1 else ""
+    if key not in ("all", "any") or not isinstance(data[key], list):
+        return data
+    parts = [
+        each for part in data[key] for each in (part[key] if isinstance(part, dict) and [*part] == [key] else [part])
+    ]
+    parts = _listed(key, parts)
+    return parts[0] if len(parts) == 1 else {key: parts}
 
 
 def _listed(key: str, part: Any) -> Any:

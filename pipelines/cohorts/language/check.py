@@ -50,7 +50,7 @@ def signal_states(signals: Mapping[str, Signal]) -> dict[str, tuple[str, ...]]:
     """States by signal id, of signals that have states; the normal one comes last."""
     found = {}
     for key, signal in signals.items():
-        named = [each.state for each in (*signal.states, *signal.levels)]
+        named = [*(each.state for each in signal.states), *(each.state for each in signal.levels)]
         if named:
             found[key] = tuple(dict.fromkeys([*named, *([signal.normal] if signal.normal else [])]))
     return found

@@ -16,15 +16,12 @@ from pipelines.cohorts.language.problems import Problem, nearest
 from pipelines.signals.definitions import Param
 
 _BRANCHES: Mapping[str, type[BaseModel]] = {
-    model.__name__: model
-    for model in (
-        bounds.Percentile,
-        bounds.Greatest,
-        bounds.Multiple,
-        values.AnyIn,
-        values.AtLeast,
-        values.AtMost,
-    )
+    "Percentile": bounds.Percentile,
+    "Greatest": bounds.Greatest,
+    "Multiple": bounds.Multiple,
+    "AnyIn": values.AnyIn,
+    "AtLeast": values.AtLeast,
+    "AtMost": values.AtMost,
 }
 _TAGS: Mapping[str, type[BaseModel]] = {
     **{tag: model for model, tag in rules._MODELS.items()},
@@ -93,8 +90,9 @@ def _place(data: Any, loc: Iterable[int | str]) -> _Place:
     for part in loc:
         if tagged and isinstance(node, dict) and part in (rules._kind(node), values._kind(node)):
             tagged, known = False, _TAGS[str(part)]
-        elif (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int)):
-            node, path = node[part], (*path, str(part))
+        elif isinstance(node, dict | list) and (part in node or isinstance(part, int)):
+            inside: Any = node
+            node, path = inside[part], (*path, str(part))
             tagged = path[0] != "params" and path[-1] != "where" and path != ("context",)
             holder, known = known, _model(path)
         elif str(part) in _BRANCHES or not str(part).isidentifier() or part in ("str", "bool"):

@@ -12,10 +12,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from pipelines.cohorts.language.check import check, signal_states
 from pipelines.cohorts.language.mistakes import mistakes
 from pipelines.cohorts.language.problems import Problem, nearest
 from pipelines.cohorts.language.rules import Cohort
-from pipelines.config import Tenant
+from pipelines.config import Tenant, load_yaml
+from pipelines.signals.catalogue import SHIPPED as SIGNALS
+from pipelines.signals.catalogue import Signal, signals
 from pipelines.signals.units import parse
 
 SHIPPED = Path(__file__).parents[1] / "catalogue"
@@ -55,6 +58,40 @@ def overridden(cohorts: Mapping[str, Cohort], tenant: Tenant) -> tuple[dict[str,
                 params[name] = params[name].model_copy(update={"value": value})
         found[key] = found[key].model_copy(update={"params": params})
     return found, problems
+
+
+def states(tenant: Tenant | None) -> dict[str, tuple[str, ...]]:
+    """States by signal id, of the tenant's signals or of the catalogue's.
+
+    Raises:
+        UsageError: a signal file or an override is wrong.
+    """
+    if tenant is not None:
+        return signal_states(signals(tenant))
+    shipped = [load_yaml(file, Signal) for file in sorted(SIGNALS.glob("*.yaml"))]
+    return signal_states({signal.id: signal for signal in shipped})
+
+
+def validate(tenant: Tenant | None, files: Iterable[Path] = ()) -> tuple[dict[str, Cohort], list[Problem]]:
+    """The catalogue, a tenant's own cohorts and some more files, as they would be used together, and what is wrong.
+
+    Args:
+        tenant: whose files and parameters count; the catalogue alone where there is none.
+        files: further definitions, which replace those of the same id.
+
+    Returns:
+        Definitions by id, without those that cannot be read, and all problems, sorted by file.
+    """
+    own = sorted((tenant.folder / "cohorts").glob("*.yaml")) if tenant else []
+    listed = [*shipped_files(), *own, *files]
+    found, problems = read(listed)
+    if tenant:
+        found, wrong = overridden(found, tenant)
+        problems += wrong
+    # What refers to a file that cannot be read is not wrong by itself.
+    unread = {f"{file.stem!r} is not a cohort" for file in listed if file.stem not in found}
+    problems += [each for each in check(found, states(tenant)) if each.problem not in unread]
+    return dict(sorted(found.items())), sorted(problems, key=lambda each: each.file)
 
 
 def _override(cohort: Cohort, name: str, value: Any) -> tuple[str, str] | None:

@@ -40,7 +40,7 @@ from pipelines.cohorts.language.rules import (
     Without,
     leaves,
 )
-from pipelines.cohorts.language.values import Add, Count, Distinct, Instant, Over, Share, Since, Times, Value
+from pipelines.cohorts.language.values import Add, AnyIn, Count, Distinct, Instant, Over, Share, Since, Times, Value
 
 _OPPOSITE = {"at_least": "less_than", "more_than": "at_most", "at_most": "more_than", "less_than": "at_least"}
 _STAYING = {"leave_below": "at_least", "leave_above": "at_most"}
@@ -237,7 +237,8 @@ def _step(cohort: Cohort, found: Step, article: Callable[[str], str] = a) -> str
     if found.event != ("crossing",):
         nouns = joined([stream(cohort, name).one for name in found.event], "or")
         return f"{article(nouns)}{conditions(cohort, where)}"
-    texts = {key: joined(getattr(each, "any_in", (each,)), "or") for key, each in where.items() if key != "signal"}
+    named = {key: each.any_in if isinstance(each, AnyIn) else (str(each),) for key, each in where.items()}
+    texts = {key: joined(each, "or") for key, each in named.items()}
     signal = where.get("signal")
     said = f"{'a change' if article is a else 'change'} of {signal if isinstance(signal, str) else 'a signal'}"
     said += f" from {texts['from_state']}" if "from_state" in texts else ""
