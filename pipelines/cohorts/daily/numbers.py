@@ -39,7 +39,7 @@ class Scope:
     Attributes:
         state: the totals.
         cohort: whose parameters apply.
-        as_of: instant up to which time has passed, for ``since``; microseconds.
+        as_of: last instant that is seen, for ``since``; microseconds.
     """
 
     state: State
@@ -165,4 +165,5 @@ def compared(value: Number, comparison: str, limit: Number) -> Flags:
         return known & (left <= right)
     if comparison == "less_than":
         return known & (left < right)
-    return known & (left == right)
+    same: Flags = known & (left == right)
+    return same

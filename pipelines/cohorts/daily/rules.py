@@ -108,7 +108,7 @@ class DayRules:
         known = dict(members)
         rows, limits = [], {}
         for cohort in self.cohorts:
-            scope = Scope(self.state, cohort, at + 1)
+            scope = Scope(self.state, cohort, at)
             space = self.state.space(scope.key)
             enter = holds(scope, cohort.rule, known, stay=False)
             stay = enter | holds(scope, cohort.rule, known, stay=True)
@@ -169,7 +169,12 @@ _SCHEMAS = ((0, MOVED), (1, MEMBERS), (2, HELD))
 
 
 def _sorted(frames: list[pl.DataFrame], schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-    whole = pl.concat([pl.DataFrame(schema=schema), *(frame.select(*schema).cast(dict(schema)) for frame in frames)])
+    whole = pl.concat(
+        [
+            pl.DataFrame(schema=schema),
+            *(frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()) for frame in frames),
+        ]
+    )
     return whole.sort([name for name in ("cohort_id", "subject", "at") if name in schema])
 
 
