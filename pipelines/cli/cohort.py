@@ -9,6 +9,7 @@ import click
 import polars as pl
 
 from pipelines.calendar import day_of
+from pipelines.cli import cohort_asof
 from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain import explain as explained
@@ -19,7 +20,11 @@ from pipelines.errors import UsageError
 
 @click.group()
 def cohort() -> None:
-    """List, validate and explain cohorts."""
+    """List, validate and explain cohorts, and ask who was in them."""
+
+
+for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify):
+    cohort.add_command(_command)
 
 
 @cohort.command("list")
