@@ -9,6 +9,7 @@ import click
 import polars as pl
 
 from pipelines.calendar import day_of
+from pipelines.cli import cohort_asof
 from pipelines.cli.cohort_files import gallery, schema, validate
 from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
@@ -20,11 +21,11 @@ from pipelines.errors import UsageError
 
 @click.group()
 def cohort() -> None:
-    """List, validate and explain cohorts."""
+    """List, validate and explain cohorts, and ask who was in them."""
 
 
-for command in (validate, schema, gallery):
-    cohort.add_command(command)
+for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify, validate, schema, gallery):
+    cohort.add_command(_command)
 
 
 @cohort.command("list")

@@ -131,7 +131,9 @@ class _VisitorRows:
 
 
 def _crossings(tenant: Tenant, days: Sequence[date]) -> pl.DataFrame:
-    rows = tenant.lake.scan("signal_crossings", days).filter(pl.col("suppressed_by").is_null())
+    rows = tenant.lake.scan("signal_crossings", days).filter(
+        pl.col("suppressed_by").is_null() & pl.col("place").is_null()
+    )
     return rows.select(
         pl.col("effective_at").dt.epoch("us").alias("at"),
         pl.col("signal_id").alias("signal"),

@@ -13,13 +13,13 @@ from pipelines.config import Tenant
 from pipelines.entities.dated import current
 from pipelines.entities.identity import link_spans, with_visitor
 from pipelines.entities.merges import holder_at
+from pipelines.facts import clicks, places, purchases, stock, visitor_orders, visitors
 from pipelines.facts import events as event_rollups
 from pipelines.facts import orders as order_rollups
-from pipelines.facts import places, stock, visitor_orders, visitors
 from pipelines.facts import products as product_rollups
 from pipelines.facts.checks import CHECKS
 from pipelines.facts.stock_days import days_with_stock
-from pipelines.facts.through_time import changes
+from pipelines.facts.through_time import VERSION, changes
 from pipelines.step import Step, Writers, publish
 from pipelines.storage.lake import Commit
 
@@ -55,31 +55,53 @@ def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     return publish(tenant, _OF_EVENTS, fill)
 
 
+def click_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish clicks on links of each day."""
+
+    def fill(writers: Writers) -> None:
+        who = _identity(tenant)
+        campaigns = _changes(tenant, "links", "campaign_id")
+        happened = _days_with_rows(tenant, "customer_events")
+        for day in days:
+            scan = tenant.lake.scan("customer_events", [day] if day in happened else [])
+            clicked = scan.filter(pl.col("event_name") == clicks.CLICKED).select(clicks.COLUMNS)
+            named = who.with_visitor(clicked.collect(engine="streaming"))
+            found = clicks.link_clicks(named, who.visitors, who.merges, campaigns)
+            writers["link_clicks"].put(day, found)
+
+    return publish(tenant, ("link_clicks",), fill)
+
+
 def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
     """Publish orders, their lines, and what visitors and customers ordered on each day."""
 
     def fill(writers: Writers) -> None:
         who = _identity(tenant)
+        categories = _changes(tenant, "products", "category_path")
+        kinds = _changes(tenant, "outlets", "kind")
         by_event = _reached(tenant, days, who).with_columns(local_date(pl.col("ordered_at"), tenant.zone).alias("date"))
         sold = _days_with_rows(tenant, "transactions")
         for day in days:
             on_day = by_event.filter(pl.col("date") == day).drop("date")
+            lines = writers["order_lines"].contract.empty()
             if day not in sold:
                 _put_empty(writers, ("customer_orders", "order_lines", "customer_daily"), day)
-                writers["visitor_orders"].put(day, on_day)
-                continue
-            scan = tenant.lake.scan("transactions", [day]).select(order_rollups.TRANSACTION_COLUMNS)
-            transactions = who.with_holder(scan.collect(engine="streaming"))
-            counted = order_rollups.sales_and_returns(transactions)
-            lines = order_rollups.order_lines(counted)
-            orders = order_rollups.customer_orders(counted, lines)
-            by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), who.visitors)
-            writers["order_lines"].put(day, lines)
-            writers["customer_orders"].put(day, orders)
-            writers["customer_daily"].put(day, order_rollups.customer_daily(orders))
-            writers["visitor_orders"].put(day, visitor_orders.visitor_orders(on_day, by_link))
+            else:
+                scan = tenant.lake.scan("transactions", [day]).select(order_rollups.TRANSACTION_COLUMNS)
+                transactions = who.with_holder(scan.collect(engine="streaming"))
+                counted = order_rollups.sales_and_returns(transactions)
+                lines = order_rollups.order_lines(counted, categories)
+                orders = order_rollups.customer_orders(counted, lines, kinds)
+                by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), who.visitors)
+                writers["order_lines"].put(day, lines)
+                writers["customer_orders"].put(day, orders)
+                writers["customer_daily"].put(day, order_rollups.customer_daily(orders))
+                on_day = visitor_orders.visitor_orders(on_day, by_link)
+            writers["visitor_orders"].put(day, on_day.drop("event_id"))
+            said = _standing_for_orders(tenant, day, on_day)
+            writers["visitor_purchases"].put(day, purchases.visitor_purchases(on_day, lines, said, categories))
 
-    return publish(tenant, ("customer_orders", "order_lines", "visitor_orders", "customer_daily"), fill)
+    return publish(tenant, _OF_ORDERS, fill)
 
 
 def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
@@ -176,6 +198,18 @@ def _reached(tenant: Tenant, days: Sequence[date], who: _Identity) -> pl.DataFra
     return holder_at(reached, who.merges, instant="ordered_at")
 
 
+def _standing_for_orders(tenant: Tenant, day: date, ordered: pl.DataFrame) -> pl.DataFrame:
+    """Events of the day that stand for orders without a transaction."""
+    ids = ordered["event_id"].drop_nulls().unique()
+    scan = tenant.lake.scan("customer_events", [day] if ids.len() else [])
+    named = scan.filter((pl.col("event_name") == "Order Completed") & pl.col("external_id").is_in(ids.implode()))
+    return named.select(purchases.EVENT_COLUMNS).collect(engine="streaming")
+
+
+def _changes(tenant: Tenant, dimension: str, column: str) -> pl.DataFrame:
+    return changes(tenant.lake.scan(f"{dimension}_history").select(*VERSION, column).collect(), column)
+
+
 _PRODUCT_COLUMNS = (
     "external_id",
     "category_path",
@@ -186,6 +220,7 @@ _PRODUCT_COLUMNS = (
     "is_deleted",
 )
 _OF_EVENTS = ("cart_activity", "visitor_acts", "visitor_checkouts", "visitor_daily")
+_OF_ORDERS = ("customer_orders", "order_lines", "visitor_orders", "visitor_purchases", "customer_daily")
 _CART_NAMES = sorted({*event_rollups.STEPS_OF_A_CART, *visitors.KINDS_OF_CHECKOUTS})
 _CART_COLUMNS = sorted({*event_rollups.CART_COLUMNS, *visitors.CHECKOUT_COLUMNS})
 
@@ -200,11 +235,28 @@ STEPS: tuple[Step, ...] = (
         description="Steps of carts, and what each visitor did on a day.",
     ),
     Step(
+        name="click_facts",
+        group="facts",
+        outputs=("link_clicks",),
+        inputs=("customer_events", "identity_links", "customer_merges", "links_history", "unresolved_references"),
+        run=click_facts,
+        description="Clicks on links by people, with their customer and campaign.",
+    ),
+    Step(
         name="order_facts",
         group="facts",
-        outputs=("customer_orders", "order_lines", "visitor_orders", "customer_daily"),
-        inputs=("transactions", "customer_events", "identity_links", "customer_merges", "unresolved_references"),
+        outputs=_OF_ORDERS,
+        inputs=(
+            "transactions",
+            "customer_events",
+            "identity_links",
+            "customer_merges",
+            "products_history",
+            "outlets_history",
+            "unresolved_references",
+        ),
         run=order_facts,
+        code_version="2",
         description="Sales and returns, whose they are, and which of them end a visitor's cart.",
     ),
     Step(
