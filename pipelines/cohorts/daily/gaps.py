@@ -59,13 +59,13 @@ class Gaps:
         rows = source.on(self.stream, set(), set(), day)
         counting = (rows.first() <= at) & (rows.until > at)
         frame = rows.frame.filter(pl.Series(counting)).select("subject", "at")
-        number = subjects.of(frame["subject"])
-        ordered = pl.DataFrame({"number": number, "at": frame["at"]}).sort("number", "at")
+        number = subjects.known(frame["subject"])
+        ordered = pl.DataFrame({"number": number, "at": frame["at"]}).filter(pl.col("number") >= 0).sort("number", "at")
         gaps = ordered.select(
             "number", (pl.col("at") - pl.col("at").shift(1)).alias("gap"), pl.col("number").shift(1).alias("before")
         ).filter(pl.col("number") == pl.col("before"))
         own = np.full(subjects.height, NONE, dtype=np.int64)
-        counts = np.bincount(number, minlength=subjects.height).astype(np.int64)
+        counts = np.bincount(number[number >= 0], minlength=subjects.height).astype(np.int64)
         found = medians(gaps, "number")
         own[found["number"].to_numpy()] = found["median"].to_numpy()
         return own, counts, gaps
@@ -80,8 +80,8 @@ class Gaps:
     def _category(self, subjects: Names, today: int) -> list[tuple[int, str]]:
         """Number and category of the subjects whose category is known on a day."""
         held = self.categories.filter(pl.col("day") <= today).unique("subject", keep="last", maintain_order=True)
-        numbers = subjects.of(held["subject"])
-        return list(zip(numbers.tolist(), held["category"].to_list(), strict=True))
+        numbers = subjects.known(held["subject"]).tolist()
+        return [pair for pair in zip(numbers, held["category"].to_list(), strict=True) if pair[0] >= 0]
 
 
 def medians(gaps: pl.DataFrame, by: str) -> pl.DataFrame:

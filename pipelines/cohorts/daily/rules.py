@@ -13,10 +13,11 @@ from pipelines.cohorts.daily import latch, shown
 from pipelines.cohorts.daily.advance import advance
 from pipelines.cohorts.daily.changes import Source
 from pipelines.cohorts.daily.decide import bounds, holds
+from pipelines.cohorts.daily.gaps import DayGaps, Gaps
 from pipelines.cohorts.daily.numbers import Scope
 from pipelines.cohorts.daily.space import Ints
 from pipelines.cohorts.daily.state import State
-from pipelines.cohorts.daily.totals import Total, totals
+from pipelines.cohorts.daily.totals import Total, gap_streams, totals
 from pipelines.cohorts.language.rules import Cohort, Member, leaves
 from pipelines.signals.demand import micros
 
@@ -80,6 +81,7 @@ class DayRules:
         self.cohorts = in_order(self.cohorts)
         found = {total.name: total for cohort in self.cohorts for total in totals(cohort)}
         self.totals: list[Total] = [found[name] for name in sorted(found)]
+        self._gaps: Gaps | None = None
         self._keys = shown.Keys(self.tenant)
         self.begin(self.state)
 
@@ -105,10 +107,11 @@ class DayRules:
                 self.state.subjects.of(members[name])
         advance(self.state, self.totals, source, day)
         at = micros(day.end) - 1
+        gaps = self._gaps_on(source, day)
         known = dict(members)
         rows, limits = [], {}
         for cohort in self.cohorts:
-            scope = Scope(self.state, cohort, at)
+            scope = Scope(self.state, cohort, at, gaps)
             space = self.state.space(scope.key)
             enter = holds(scope, cohort.rule, known, stay=False)
             stay = enter | holds(scope, cohort.rule, known, stay=True)
@@ -120,6 +123,14 @@ class DayRules:
             limits.update(bounds(scope, day.date.toordinal()))
         self.state.bounds = limits
         return DayRows(*(_sorted([each[place] for each in rows], schema) for place, schema in _SCHEMAS))
+
+    def _gaps_on(self, source: Source, day: Day) -> DayGaps | None:
+        streams = sorted(set().union(*(gap_streams(cohort) for cohort in self.cohorts)))
+        if not streams:
+            return None
+        if self._gaps is None:
+            self._gaps = Gaps(streams[0], source.categories())
+        return self._gaps.on(self.state.subjects, source, day)
 
     def members(self) -> pl.DataFrame:
         """``cohort_id``, ``subject`` and ``is_member`` of everyone who is in at the end of the last day."""
