@@ -13,7 +13,7 @@ from pipelines.cli.cohort_files import gallery, schema, validate
 from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain import explain as explained
-from pipelines.cohorts.rules import in_words
+from pipelines.cohorts.language.words import in_words
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
 
