@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipelines.cohorts.language import values
 from pipelines.cohorts.language.bounds import Bound, Greatest, Multiple, Percentile
 from pipelines.cohorts.language.carts import CartSignal, CartValue
 from pipelines.cohorts.language.check_values import SAID, Scope, is_fraction, param, stream, value, where, window
@@ -18,6 +19,7 @@ from pipelines.cohorts.language.vocabulary import Stream
 
 #: What an instant rule can follow from event to event; all else is decided by day.
 INSTANT_VALUES = (Count, Sum, Distinct, Since)
+VALUE_KEYS = tuple(key for key, _ in values._KEYS)
 #: What ``caused_by`` of an exit may say.
 CAUSES = (
     *("add", "bound", "cart_emptied", "click", "cohort", "expiry", "merge", "opt_in", "opt_out", "order", "referral"),
@@ -45,7 +47,7 @@ def _nothing(scope: Scope, path: str, found: Any) -> None:
 
 def _compare(scope: Scope, path: str, found: Compare) -> None:
     if not scope.by_day and not isinstance(found.value, INSTANT_VALUES):
-        kind = next(iter(found.value.model_dump(exclude_none=True)))
+        kind = next(key for key in VALUE_KEYS if getattr(found.value, key, None) is not None)
         scope.say(f"{path}.value", f"{kind} is decided by day only", "write evaluate: day")
     unit = value(scope, f"{path}.value", found.value)
     bound(scope, f"{path}.{found.comparison}", found.bound, unit)
