@@ -121,6 +121,14 @@ class DayRules:
         self.state.bounds = limits
         return DayRows(*(_sorted([each[place] for each in rows], schema) for place, schema in _SCHEMAS))
 
+    def members(self) -> pl.DataFrame:
+        """``cohort_id``, ``subject`` and ``is_member`` of everyone who is in at the end of the last day."""
+        found = [pl.DataFrame(schema={"cohort_id": pl.String, "subject": pl.String})]
+        for cohort in self.cohorts:
+            scope = Scope(self.state, cohort, 0)
+            found.append(shown.subjects(scope, np.flatnonzero(latch.members(cohort, self.state.space(scope.key)))))
+        return pl.concat(found).with_columns(pl.lit(True).alias("is_member"))
+
     def _rows(
         self, scope: Scope, moves: latch.Moves, inside: Ints, at: int
     ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
