@@ -42,7 +42,8 @@ def validate(ctx: click.Context, files: tuple[Path, ...], tenant_id: str | None,
         for problem in problems:
             click.echo(str(problem))
         wrong = len({problem.file for problem in problems})
-        note(f"{len(problems)} problems in {wrong} files" if problems else f"{len(found)} cohorts are valid")
+        told = f"{_many(len(problems), 'problem')} in {_many(wrong, 'file')}"
+        note(told if problems else f"{len(found)} cohorts are valid")
 
     emit(result, as_json, human)
     ctx.exit(WRONG if problems else 0)
@@ -74,3 +75,7 @@ def _give(text: str, out: Path | None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     note(f"wrote {out}")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

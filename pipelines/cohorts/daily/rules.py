@@ -18,7 +18,8 @@ from pipelines.cohorts.daily.numbers import Scope
 from pipelines.cohorts.daily.space import Ints
 from pipelines.cohorts.daily.state import State
 from pipelines.cohorts.daily.totals import Total, gap_streams, totals
-from pipelines.cohorts.language.rules import Cohort, Member, leaves
+from pipelines.cohorts.language.order import in_order
+from pipelines.cohorts.language.rules import Cohort, named_cohorts
 from pipelines.signals.demand import micros
 
 MOVED = {
@@ -189,23 +190,5 @@ def _sorted(frames: list[pl.DataFrame], schema: Mapping[str, type[pl.DataType]])
     return whole.sort([name for name in ("cohort_id", "subject", "at") if name in schema])
 
 
-def in_order(cohorts: Sequence[Cohort]) -> list[Cohort]:
-    """Cohorts so that those that a rule names come before it; else by id. Circles are refused by ``language.check``."""
-    known = {cohort.id: cohort for cohort in cohorts}
-    found: dict[str, Cohort] = {}
-
-    def take(cohort: Cohort) -> None:
-        if cohort.id in found:
-            return
-        for leaf in leaves(cohort.rule):
-            if isinstance(leaf, Member) and leaf.cohort in known:
-                take(known[leaf.cohort])
-        found[cohort.id] = cohort
-
-    for cohort in sorted(cohorts, key=lambda cohort: cohort.id):
-        take(cohort)
-    return list(found.values())
-
-
 def _named(cohorts: Sequence[Cohort]) -> set[str]:
-    return {leaf.cohort for cohort in cohorts for leaf in leaves(cohort.rule) if isinstance(leaf, Member)}
+    return set().union(*(named_cohorts(cohort.rule) for cohort in cohorts))

@@ -35,8 +35,10 @@ def canonical(definition: Definition) -> dict[str, Any]:
 
 
 def definition_version(definition: Definition) -> str:
-    """First 12 hex digits of the sha256 of the canonical form."""
-    return hashlib.sha256(_text(canonical(definition)).encode()).hexdigest()[:12]
+    """First 12 hex digits of the sha256 of the canonical form and the versions of what the definition names."""
+    needs = getattr(definition, "_needs", {})
+    text = _text([canonical(definition), needs] if needs else canonical(definition))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _text(data: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pipelines.cohorts.language.check_carts import carts, one_of_a_kind
-from pipelines.cohorts.language.check_rules import rule
+from pipelines.cohorts.language.check_rules import holds_for_nobody_known, rule
 from pipelines.cohorts.language.check_values import Scope, stream, value, window
 from pipelines.cohorts.language.problems import Problem, nearest, refuse
 from pipelines.cohorts.language.rules import Cohort, Left, Member, Without, leaves
@@ -59,6 +59,8 @@ def signal_states(signals: Mapping[str, Signal]) -> dict[str, tuple[str, ...]]:
 def _definition(scope: Scope) -> None:
     cohort = scope.cohort
     rule(scope, "rule", cohort.rule)
+    if holds_for_nobody_known(scope, cohort.rule):
+        scope.say("rule", "holds for everyone who never did anything", "add a part that must happen")
     for name, shown in cohort.context.items():
         value(scope, f"context.{name}", shown)
     if cohort.of_cart:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pipelines.cohorts.language.carts import CartSignal, CartValue
 from pipelines.cohorts.language.check_values import Scope, param
 from pipelines.cohorts.language.problems import nearest
-from pipelines.cohorts.language.rules import All, Cohort, Member, Without, leaves
+from pipelines.cohorts.language.rules import All, Cohort, Member, Without
 
 _UNTIL = ("cart_emptied", "order")
 
@@ -84,13 +84,21 @@ def _refined(scope: Scope) -> None:
             scope.say(f"{path}.any_in.{place}", f"{state!r} is not a state of {leaf.signal}", nearest(state, known))
 
 
+def _kind(cohort: Cohort) -> type | None:
+    """Which of the three rules a cohort has; None when it has none of them."""
+    if isinstance(cohort.rule, Without) and cohort.of_cart:
+        return Without
+    parts = _parts(cohort)
+    return type(parts[1]) if parts else None
+
+
 def one_of_a_kind(scopes: Mapping[str, Scope]) -> None:
     """Say of every cart cohort after the first of its kind that only one is computed."""
     first: dict[type, str] = {}
     for key, scope in scopes.items():
-        if not scope.cohort.of_cart:
+        kind = _kind(scope.cohort)
+        if kind is None:
             continue
-        kind = next((type(leaf) for leaf in leaves(scope.cohort.rule) if not isinstance(leaf, Member)), Member)
         if kind in first:
             said = f"cohorts {first[kind]!r} and {key!r} have the same rule; only one of a kind is computed for carts"
             scope.say("rule", said, f"change the parameters of {first[kind]!r} instead")

@@ -8,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipelines.cohorts.language import values
 from pipelines.cohorts.language.bounds import Bound, Greatest, Multiple, Percentile
 from pipelines.cohorts.language.carts import CartSignal, CartValue
-from pipelines.cohorts.language.check_values import SAID, Scope, param, stream, value, where, window
+from pipelines.cohorts.language.check_values import SAID, Scope, is_fraction, param, stream, value, where, window
 from pipelines.cohorts.language.problems import nearest
 from pipelines.cohorts.language.rules import All, AnyOf, Compare, Left, Member, NoneOf, Open, Rule, Step, Then, Without
-from pipelines.cohorts.language.values import Count, Since, Sum
+from pipelines.cohorts.language.values import Count, Distinct, MedianGap, Since, Sum
 from pipelines.cohorts.language.vocabulary import Stream
 
 #: What an instant rule can follow from event to event; all else is decided by day.
-INSTANT_VALUES = (Count, Sum, Since)
-#: Causes of an exit that are not events.
-CAUSES = ("silence", "expiry", "bound", "stock", "return", "merge", "cart_emptied", "crossing")
+INSTANT_VALUES = (Count, Sum, Distinct, Since)
+VALUE_KEYS = tuple(key for key, _ in values._KEYS)
+#: What ``caused_by`` of an exit may say.
+CAUSES = (
+    *("add", "bound", "cart_emptied", "click", "cohort", "expiry", "merge", "opt_in", "opt_out", "order", "referral"),
+    *("return", "silence", "stock", "unwishlist"),
+)
 #: Streams of things that end by themselves or by another record.
 ENDING = {"visitor": ("order",), "customer": ("opt_out", "order", "referral_flagged")}
 
@@ -42,10 +47,11 @@ def _nothing(scope: Scope, path: str, found: Any) -> None:
 
 def _compare(scope: Scope, path: str, found: Compare) -> None:
     if not scope.by_day and not isinstance(found.value, INSTANT_VALUES):
-        kind = next(iter(found.value.model_dump(exclude_none=True)))
+        kind = next(key for key in VALUE_KEYS if getattr(found.value, key, None) is not None)
         scope.say(f"{path}.value", f"{kind} is decided by day only", "write evaluate: day")
     unit = value(scope, f"{path}.value", found.value)
     bound(scope, f"{path}.{found.comparison}", found.bound, unit)
+    _followed(scope, path, found)
     for key in ("leave_below", "leave_above"):
         leave: Bound | None = getattr(found, key)
         if leave is None:
@@ -54,6 +60,27 @@ def _compare(scope: Scope, path: str, found: Compare) -> None:
             scope.say(f"{path}.{key}", "a bound of leaving is for cohorts decided by day", "write evaluate: day")
         bound(scope, f"{path}.{key}", leave, unit)
         _contradiction(scope, path, key, found, leave)
+
+
+def _followed(scope: Scope, path: str, found: Compare) -> None:
+    """Check what only the way of evaluation forbids."""
+    place = f"{path}.{found.comparison}"
+    limits = [each for each in (found.bound, found.leave_below, found.leave_above) if each is not None]
+    flat = [part for each in limits for part in (each.greatest if isinstance(each, Greatest) else (each,))]
+    if any(isinstance(each, Percentile) for each in flat) and is_fraction(found.value):
+        scope.say(place, "a percentile is of whole numbers, this value is a fraction", "write a number")
+    if scope.by_day or not isinstance(found.value, INSTANT_VALUES):
+        return
+    if not isinstance(found.value, Since):
+        if not isinstance(found.bound, str | Percentile):
+            scope.say(place, "a number is compared with a parameter at instants", "write $name, or evaluate: day")
+        return
+    if found.comparison == "equals":
+        scope.say(place, "a time is at no instant exactly so long", "write at_least, more_than, at_most or less_than")
+    if any(isinstance(each, Multiple) and not isinstance(each.of, MedianGap) for each in flat):
+        scope.say(place, "a time is compared with a multiple of median_gap only", "write of: {median_gap: ...}")
+    if scope.cohort.for_each:
+        scope.say(f"{path}.value", "a time since is of no single cohort of a family", "count events, or evaluate: day")
 
 
 def _contradiction(scope: Scope, path: str, key: str, found: Compare, leave: Bound) -> None:
@@ -108,6 +135,26 @@ def _multiple(scope: Scope, path: str, found: Multiple, unit: str | None) -> Non
         scope.say(f"{path}.of", f"is {SAID[own]}, compared with {SAID[unit]}", "write a value of the same unit")
 
 
+def holds_for_nobody_known(scope: Scope, found: Rule) -> bool:
+    """Whether a rule holds for somebody who never did anything, so that nobody could list its members."""
+    if isinstance(found, All | AnyOf | NoneOf):
+        parts: tuple[Rule, ...] = getattr(found, next(iter(type(found).model_fields)))
+        held = [holds_for_nobody_known(scope, part) for part in parts]
+        return all(held) if isinstance(found, All) else any(held) == isinstance(found, AnyOf)
+    if not isinstance(found, Compare) or not isinstance(found.value, Count | Sum | Distinct):
+        return False
+    if not isinstance(found.bound, str):
+        return False
+    limit = scope.cohort.param(found.bound)
+    return {
+        "at_least": limit <= 0,
+        "more_than": False,
+        "at_most": True,
+        "less_than": limit > 0,
+        "equals": limit == 0,
+    }[found.comparison]
+
+
 def known_cohort(scope: Scope, path: str, name: str) -> None:
     """Check that a rule may refer to another cohort."""
     base, _, key = name.partition(":")
@@ -118,9 +165,12 @@ def known_cohort(scope: Scope, path: str, name: str) -> None:
     if target.subject != scope.cohort.subject:
         said = f"{base!r} is of {target.subject}s and this cohort of {scope.cohort.subject}s"
         scope.say(path, said, f"name a cohort of {scope.cohort.subject}s")
-    if bool(target.for_each) != bool(key):
-        way = f"write {base}:<{target.for_each}>" if target.for_each else f"write {base}"
-        scope.say(path, f"{base!r} is {'a family' if target.for_each else 'no family'}", way)
+    if target.for_each:
+        scope.say(path, f"{base!r} is a family, which no rule can name", "repeat its rule with a condition")
+    elif key:
+        scope.say(path, f"{base!r} is no family", f"write {base}")
+    if scope.cohort.for_each and not scope.by_day:
+        scope.say(path, "a family that is decided at instants cannot name cohorts", "write evaluate: day")
     if not scope.by_day and target.evaluate == "day":
         scope.say(path, f"{base!r} is decided by day, this cohort at instants", "write evaluate: day")
     elif not scope.by_day and target.of_cart and not scope.cohort.of_cart:
@@ -146,7 +196,8 @@ def _without(scope: Scope, path: str, found: Without) -> None:
     where(scope, f"{path}.where", found.where, [after] if after else [])
     for place, name in enumerate(found.without):
         stream(scope, f"{path}.without.{place}", name)
-    _keyed(scope, f"{path}.after", after)
+    if scope.cohort.for_each:
+        scope.say(path, "an absence is of no single cohort of a family", "remove for_each")
     within = window(scope, f"{path}.within", found.within)
     ttl = scope.cohort.ttl
     if ttl is None and not scope.cohort.until:

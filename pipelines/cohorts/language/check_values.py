@@ -231,7 +231,7 @@ def _events(scope: Scope, path: str, key: str, name: str, found: Events | Since)
     if over_all and not (family and scope.by_day):
         missing = "for_each: a field" if not family else "evaluate: day"
         scope.say(f"{path}.over_all", "is for families that are decided by day", f"add {missing} or remove it")
-    if of and family and not over_all and family not in of.fields:
+    if of and family and isinstance(found, Events) and not over_all and family not in of.fields:
         fix = nearest(family, of.fields) if of.fields else "name another stream"
         scope.say(f"{path}.{key}", f"{of.many} have no {family!r}, which for_each names", f"in for_each or here: {fix}")
     return of
@@ -287,6 +287,8 @@ def _since(scope: Scope, path: str, found: Since) -> str | None:
 
 def _median_gap(scope: Scope, path: str, found: MedianGap) -> str | None:
     of = stream(scope, f"{path}.median_gap", found.median_gap)
+    if scope.by_day:
+        scope.say(path, "a median of gaps is followed at instants only", "write evaluate: instant")
     if (found.fewer_than is None) != (found.otherwise is None):
         scope.say(path, "fewer_than and otherwise belong together", "add the other or remove both")
     if found.fewer_than is not None:
@@ -294,6 +296,14 @@ def _median_gap(scope: Scope, path: str, found: MedianGap) -> str | None:
     if found.otherwise and scope.cohort.subject != "customer":
         scope.say(f"{path}.otherwise", "visitors have no category", "remove fewer_than and otherwise")
     return "duration" if of else None
+
+
+def is_fraction(found: Value) -> bool:
+    """Whether a value may be something else than a whole number."""
+    if isinstance(found, Add | Times):
+        parts = found.add if isinstance(found, Add) else found.times
+        return any(not isinstance(part, str) and is_fraction(part) for part in parts)
+    return isinstance(found, Over | Share) or (isinstance(found, Extreme) and found.avg is not None)
 
 
 def _terms(scope: Scope, path: str, terms: Sequence[Term]) -> list[str] | None:

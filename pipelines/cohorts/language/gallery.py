@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from pipelines.cohorts.instants.sequences import cause
 from pipelines.cohorts.language.bounds import Greatest
 from pipelines.cohorts.language.phrases import a, joined, stream
 from pipelines.cohorts.language.pictures import picture
@@ -49,8 +50,8 @@ def section(cohort: Cohort, cohorts: Mapping[str, Cohort]) -> str:
     ]
     if cohort._file:
         lines += _block("yaml", cohort._file.read_text(encoding="utf-8").rstrip())
-    happened, at, cause = example(cohort, cohorts)
-    return "\n".join([*lines, f"{happened}:", "", *_block("json", _transition(cohort, at, cause))])
+    happened, at, told = example(cohort, cohorts)
+    return "\n".join([*lines, f"{happened}:", "", *_block("json", _transition(cohort, at, told))])
 
 
 def example(cohort: Cohort, cohorts: Mapping[str, Cohort]) -> tuple[str, datetime, str]:
@@ -92,7 +93,8 @@ def _of_number(cohort: Cohort, leaf: Compare) -> _Example | None:
 
 def _now(cohort: Cohort, name: str) -> _Example:
     one = stream(cohort, name).one
-    return f"The last thing that was missing, {a(one)}, happens", HAPPENED, name
+    told = "referral" if name.startswith("referral") else cause(name)
+    return f"The last thing that was missing, {a(one)}, happens", HAPPENED, told
 
 
 def _later(cohort: Cohort, reference: str) -> datetime:
@@ -103,7 +105,7 @@ def _text(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
 
 
-def _transition(cohort: Cohort, at: datetime, cause: str) -> str:
+def _transition(cohort: Cohort, at: datetime, told: str) -> str:
     key = f":{_KEYS.get(cohort.for_each, 'value')}" if cohort.for_each else ""
     row = {
         "cohort_id": cohort.id + key,
@@ -111,7 +113,7 @@ def _transition(cohort: Cohort, at: datetime, cause: str) -> str:
         "subject": f"{cohort.subject[0]}-1",
         "direction": "entered",
         "effective_at": _text(at),
-        "caused_by": cause,
+        "caused_by": told,
     }
     return json.dumps(row, ensure_ascii=False)
 

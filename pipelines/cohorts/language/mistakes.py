@@ -74,10 +74,13 @@ def mistakes(file: str, data: Any, error: ValidationError) -> list[Problem]:
         elif _meant(_at(data, wrong), labels[wrong]) is None:
             found.setdefault((wrong, ""), _no_branch(_at(data, wrong), labels[wrong]))
     paths = [path for path, _ in found]
+    # A key that is written wrong is not missing too.
+    misspelt = {(*path[:-1], fix[14:-2]) for (path, _), (_, fix) in found.items() if fix.startswith("did you mean")}
     return [
         Problem(file, ".".join((*path, *([key] if key else []))) or "(top)", problem, fix)
         for (path, key), (problem, fix) in found.items()
-        if problem != _FEW or not any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+        if not (problem == _FEW and any(len(other) > len(path) and other[: len(path)] == path for other in paths))
+        and not (problem == _MISSING and (*path, key) in misspelt)
     ]
 
 
@@ -144,6 +147,7 @@ def _no_branch(node: Any, labels: list[str]) -> tuple[str, str]:
 
 _NUMBER = "{} is written in the rule"
 _NAME = "give it a name and a unit in params, and write $name"
+_MISSING = "is missing"
 _FEW = "has too few parts"
 
 
@@ -156,7 +160,7 @@ def _shown(node: Any) -> str:
 def _said(place: _Place, error: Any) -> tuple[tuple[tuple[str, ...], str], tuple[str, str]]:
     kind, path = error["type"], place.path
     if kind == "missing":
-        return (path, str(place.missing)), ("is missing", "add it")
+        return (path, str(place.missing)), (_MISSING, "add it")
     if kind == "extra_forbidden":
         return (path, ""), ("is not a key here", nearest(path[-1], place.holder.model_fields if place.holder else ()))
     return (path, ""), _text(place, error)
