@@ -14,7 +14,8 @@ from pipelines.cohorts.daily.rules import DayRows, DayRules
 from pipelines.cohorts.daily.state import State
 from pipelines.cohorts.daily.totals import gap_streams, streams_used
 from pipelines.cohorts.language.rules import Cohort
-from pipelines.cohorts.streams import customers, visitors
+from pipelines.cohorts.streams import customers
+from pipelines.cohorts.streams import visitors as visitor_streams
 from pipelines.cohorts.streams.customers import Customers
 from pipelines.cohorts.streams.visitors import Visitors
 from pipelines.config import Tenant
@@ -24,7 +25,8 @@ from pipelines.storage.hashing import logical_sha256
 #: Changes when the columns of the state or their meaning do.
 LAYOUT = "1"
 KINDS = ("visitor", "customer")
-_REACH = timedelta(days=2)
+#: Days whose rows are kept, since short windows ask for them again.
+_KEPT = 2
 
 
 @dataclass
@@ -40,12 +42,12 @@ class DaySide:
     rules: dict[str, DayRules]
     first: date
     known: Customers
+    visitors: Visitors
     _sources: dict[str, VisitorSource | CustomerSource] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         last = self.known.last.date
-        self._visitors = Visitors(self.tenant)
-        self._sources["visitor"] = VisitorSource(self._visitors, self.first)
+        self._sources["visitor"] = VisitorSource(self.visitors, self.first)
         begin = min([self.first, *self.tenant.lake.days("customer_orders")])
         days = [day_of(each, self.tenant.zone) for each in days_between(begin, last)]
         self._sources["customer"] = CustomerSource(self.known, days)
@@ -81,7 +83,7 @@ class DaySide:
         found = {}
         for kind, rules in self.rules.items():
             found[kind] = rules.advance(day, self._sources[kind], members.get(kind, {}))
-        self._visitors.forget({day.date - each for each in (timedelta(0), _REACH / 2)})
+        self.visitors.forget({day.date - timedelta(days=back) for back in range(_KEPT)})
         return found
 
 
@@ -94,7 +96,9 @@ def part_names(rules: DayRules) -> list[str]:
     return sorted(empty.stored())
 
 
-def day_side(tenant: Tenant, definitions: Mapping[str, Cohort], first: date, known: Customers) -> DaySide:
+def day_side(
+    tenant: Tenant, definitions: Mapping[str, Cohort], first: date, known: Customers, visitors: Visitors
+) -> DaySide:
     """The day rules among the definitions."""
     by_day = [cohort for cohort in definitions.values() if cohort.evaluate == "day"]
     rules = {
@@ -102,13 +106,13 @@ def day_side(tenant: Tenant, definitions: Mapping[str, Cohort], first: date, kno
         for kind in KINDS
         if (found := [each for each in by_day if each.subject == kind])
     }
-    return DaySide(tenant, rules, first, known)
+    return DaySide(tenant, rules, first, known, visitors)
 
 
 def inputs(definitions: Mapping[str, Cohort]) -> list[str]:
     """Tables with partitions by day that the day rules read, sorted."""
     found: set[str] = set()
-    for kind, tables in (("visitor", visitors.TABLES), ("customer", customers.TABLES)):
+    for kind, tables in (("visitor", visitor_streams.TABLES), ("customer", customers.TABLES)):
         cohorts = [each for each in definitions.values() if each.evaluate == "day" and each.subject == kind]
         for stream, fields in streams_used(cohorts).items():
             found.update(tables[stream])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
@@ -18,9 +17,9 @@ from pipelines.cohorts.orders import ORDER, RETURN
 from pipelines.cohorts.streams.customers import Customers
 from pipelines.cohorts.streams.sessions import with_sessions
 from pipelines.cohorts.streams.visitors import TABLES, Visitors
-from pipelines.config import Tenant
 from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY
+from pipelines.storage.pinned import Pinned
 
 #: A session is taken to begin at most so long before a view in it.
 SESSION = timedelta(days=1)
@@ -38,17 +37,21 @@ def of_customers(definitions: Mapping[str, Cohort], known: Customers) -> list[He
     return _held(chosen, lambda cohort: source, horizon)
 
 
-def of_visitors(tenant: Tenant, definitions: Mapping[str, Cohort], days: Sequence[Day]) -> list[Held]:
+def of_visitors(visitors: Visitors, definitions: Mapping[str, Cohort], days: Sequence[Day]) -> list[Held]:
     """When visitors are in the cohorts of theirs that are evaluated by instant, but carts, on some days in a row."""
-    chosen = [
+    chosen = visitors_cohorts(definitions)
+    if not chosen:
+        return []
+    return _held(chosen, _VisitorRows(visitors, days).of, micros(days[-1].end))
+
+
+def visitors_cohorts(definitions: Mapping[str, Cohort]) -> list[Cohort]:
+    """Cohorts of visitors that are evaluated by instant, but those of carts."""
+    return [
         each
         for each in definitions.values()
         if each.subject == "visitor" and each.evaluate == "instant" and not each.of_cart
     ]
-    if not chosen:
-        return []
-    source = _VisitorRows(tenant, days, {each.id: lookback(each) for each in chosen})
-    return _held(chosen, source.of, micros(days[-1].end))
 
 
 def _held(chosen: Sequence[Cohort], source: Callable[[Cohort], Source], horizon: int) -> list[Held]:
@@ -87,50 +90,44 @@ def lookback(cohort: Cohort) -> int | None:
     return longest
 
 
-@dataclass
 class _VisitorRows:
     """Rows of visitors' streams for some days, with what lies before as far as each cohort looks back."""
 
-    tenant: Tenant
-    days: Sequence[Day]
-    back: Mapping[str, int | None]
-
-    def __post_init__(self) -> None:
-        self._visitors = Visitors(self.tenant)
-        known = sorted({day for name in ("visitor_acts", "visitor_orders") for day in self.tenant.lake.days(name)})
-        self._first = known[0] if known else self.days[0].date
+    def __init__(self, visitors: Visitors, days: Sequence[Day]) -> None:
+        self._visitors, self._days = visitors, days
+        known = [day for name in ("visitor_acts", "visitor_orders") for day in visitors.lake.days(name)[:1]]
+        self._first = min([*known, days[0].date])
 
     def of(self, cohort: Cohort) -> Source:
         """Source of rows for one cohort."""
-        back = self.back[cohort.id]
+        back = lookback(cohort)
         first = self._first
         if back is not None:
-            first = max(first, self.days[0].date - timedelta(days=-(-back // DAY) + 1))
-        dates = days_between(first, self.days[-1].date)
+            first = max(first, self._days[0].date - timedelta(days=-(-back // DAY) + 1))
+        dates = days_between(first, self._days[-1].date)
 
         def source(stream: str, fields: set[str], conditions: Matches) -> pl.DataFrame:
             if stream == "crossing":
-                return _crossings(self.tenant, dates).filter(holds(conditions))
-            return pl.concat([self._rows(stream, fields, each).filter(holds(conditions)) for each in dates])
+                return _crossings(self._visitors.lake, dates).filter(holds(conditions))
+            return self._rows(stream, fields, conditions, dates)
 
         return source
 
-    def _rows(self, stream: str, fields: set[str], day: date) -> pl.DataFrame:
+    def _rows(self, stream: str, fields: set[str], conditions: Matches, dates: Sequence[date]) -> pl.DataFrame:
         plain = fields - _SESSION_FIELDS
         if plain == fields:
-            rows = self._visitors.rows(stream, fields, day, day)
+            rows = self._visitors.between(stream, fields, dates, holds(conditions))
         else:
-            rows = with_sessions(self._visitors, day, self._visitors.rows(stream, plain | {"session_id"}, day, day))
+            every, named = pl.lit(True), plain | {"session_id", "product_id"}
+            views, adds = (self._visitors.between(act, named, dates, every) for act in ("view", "add"))
+            rows = with_sessions(views, adds).filter(holds(conditions))
         told = [pl.lit(cause, dtype=pl.Int32).alias(name) for name, cause in (("came", ORDER), ("went", RETURN))]
-        return rows.with_columns(told).select(
-            "subject", "at", "since", "until", "weight", "came", "went", *sorted(fields)
-        )
+        shown = ["subject", "at", "since", "until", "weight", "came", "went", *sorted(fields)]
+        return rows.with_columns(told).select(shown)
 
 
-def _crossings(tenant: Tenant, days: Sequence[date]) -> pl.DataFrame:
-    rows = tenant.lake.scan("signal_crossings", days).filter(
-        pl.col("suppressed_by").is_null() & pl.col("place").is_null()
-    )
+def _crossings(lake: Pinned, days: Sequence[date]) -> pl.DataFrame:
+    rows = lake.scan("signal_crossings", days).filter(pl.col("suppressed_by").is_null() & pl.col("place").is_null())
     return rows.select(
         pl.col("effective_at").dt.epoch("us").alias("at"),
         pl.col("signal_id").alias("signal"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -18,12 +18,14 @@ from pipelines.cohorts.instants.days import Held, cut
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.links import linked_at, linked_each, spans
 from pipelines.cohorts.result import Result, keyed
-from pipelines.cohorts.stateful import Setup, StatefulDay, stateful_days
+from pipelines.cohorts.stateful import Setup, StatefulDay, stateful_days, stretches
 from pipelines.cohorts.streams.customers import Customers
+from pipelines.cohorts.streams.visitors import Visitors
 from pipelines.config import Tenant
 from pipelines.signals.chain import CHECKPOINT_DAYS
 from pipelines.signals.demand import micros
 from pipelines.storage.lake import Commit, Lake
+from pipelines.storage.pinned import Pinned
 
 OUTPUTS = ("cohort_membership", "cohort_transitions", "cohort_sizes")
 
@@ -73,7 +75,9 @@ def results(
     links = identity_links(tenant.lake)
     sides = {kind: spans(links, kind, known.merges) for kind in ("visitor", "customer")}
     held = of_customers(definitions, known)
-    setup = Setup(tenant, definitions, state or tenant.state / "cohorts", sides["visitor"], known, held)
+    setup = Setup(
+        tenant, definitions, state or tenant.state / "cohorts", sides["visitor"], known, held, Pinned(tenant.lake)
+    )
     orders = order_day.history(known.counted, order_day.money(known), {each.cohort_id: each for each in held})
     day_rows = _Days(setup, sides, orders, wanted)
     # The next days are computed while these are published.
@@ -99,6 +103,8 @@ class _Days:
         self._before: dict[str, pl.DataFrame] = {}
         self._sizes: dict[str, int] | None = None
         self._visitors: dict[date, list[Held]] = {}
+        self._ordered = sorted(self.wanted)
+        self._acts = setup.tenant.lake.rows("visitor_acts")
 
     def pause(self) -> None:
         """Days were left out: what was carried from the day before does not count."""
@@ -147,11 +153,13 @@ class _Days:
         return parts
 
     def _held(self, day: Day) -> list[Held]:
+        """Visitors' cohorts by instant, found for several of the wanted days at once."""
         if day.date not in self._visitors:
-            tenant = self.setup.tenant
-            ahead_days = [day]
-            found = of_visitors(tenant, self.setup.definitions, ahead_days)
-            self._visitors = {each.date: found for each in ahead_days}
+            at = self._ordered.index(day.date)
+            dates = next(stretches(_in_a_row(self._ordered[at:]), self._acts, self._ordered[-1]))
+            days = [day_of(each, self.setup.tenant.zone) for each in dates]
+            found = of_visitors(Visitors(self.setup.tenant, self.setup.lake), self.setup.definitions, days)
+            self._visitors = dict.fromkeys(dates, found)
         return self._visitors[day.date]
 
     def _instants(self, day: Day) -> list[tuple[Result, str]]:
@@ -175,3 +183,8 @@ def identity_links(lake: Lake) -> pl.DataFrame:
         "flockr_vid", "customer_id", pl.col("occurred_at").dt.epoch("us").alias("linked_at")
     )
     return rows.drop_nulls().collect()
+
+
+def _in_a_row(days: Sequence[date]) -> list[date]:
+    """The days from the first on that follow each other."""
+    return [day for place, day in enumerate(days) if day - days[0] == timedelta(days=place)]

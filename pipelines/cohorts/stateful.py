@@ -21,9 +21,11 @@ from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.result import Result
 from pipelines.cohorts.span import Span
 from pipelines.cohorts.streams.customers import Customers
+from pipelines.cohorts.streams.visitors import Visitors
 from pipelines.config import Tenant
 from pipelines.signals.chain import Chain, chain, is_checkpoint
 from pipelines.storage.lake import Lake
+from pipelines.storage.pinned import Pinned
 
 CART_INPUTS = ("cart_activity", "visitor_orders", "signal_crossings")
 SCARCITY = "scarcity_state"
@@ -60,6 +62,7 @@ class Setup:
         visitors: links of visitors, as ``links.spans``.
         known: customers' streams.
         held: customers' cohorts that are evaluated by instant.
+        lake: the tenant's tables as they are now.
     """
 
     tenant: Tenant
@@ -68,6 +71,7 @@ class Setup:
     visitors: pl.DataFrame
     known: Customers
     held: Sequence[Held]
+    lake: Pinned
 
 
 def stateful_days(setup: Setup, wanted: Sequence[date]) -> Iterator[StatefulDay]:
@@ -75,7 +79,8 @@ def stateful_days(setup: Setup, wanted: Sequence[date]) -> Iterator[StatefulDay]
     tenant, last = setup.tenant, max(wanted)
     rules = cart_rules(dict(setup.definitions))
     links = state_chain(setup, rules, last)
-    side = by_day.day_side(tenant, setup.definitions, links.first or min(wanted), setup.known)
+    source = Visitors(tenant, setup.lake)
+    side = by_day.day_side(tenant, setup.definitions, links.first or min(wanted), setup.known, source)
     if rules is None and not side.rules:
         for each in wanted:
             yield StatefulDay(day_of(each, tenant.zone), None, {}, {})

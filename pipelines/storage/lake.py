@@ -14,7 +14,7 @@ import json
 import os
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -296,15 +296,18 @@ class Lake:
         actions = pl.DataFrame(self._open(table).get_add_actions(flatten=True))
         return {_day_of_path(path): rows for path, rows in actions.select("path", "num_records").iter_rows()}
 
-    def scan(self, table: str, days: Sequence[date] | None = None) -> pl.LazyFrame:
+    def scan(
+        self, table: str, days: Sequence[date] | None = None, *, files: Mapping[date | None, str] | None = None
+    ) -> pl.LazyFrame:
         """Lazy rows of a table, or of some of its days; empty and typed where nothing was published.
 
         Args:
             table: a name of ``schemas.registry.LAKE``.
             days: partitions to read; all when None.
+            files: what ``files`` said before, for whoever reads day after day: the log is not opened again.
         """
         contract = contract_of(table)
-        active = self.files(table)
+        active = self.files(table) if files is None else files
         keep = None if days is None else set(days)
         wanted = {day: name for day, name in active.items() if keep is None or day in keep}
         if not wanted:

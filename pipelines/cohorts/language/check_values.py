@@ -287,8 +287,10 @@ def _since(scope: Scope, path: str, found: Since) -> str | None:
 
 def _median_gap(scope: Scope, path: str, found: MedianGap) -> str | None:
     of = stream(scope, f"{path}.median_gap", found.median_gap)
-    if scope.by_day:
-        scope.say(path, "a median of gaps is followed at instants only", "write evaluate: instant")
+    if found.otherwise and not scope.by_day:
+        scope.say(path, "the median of a category is that of the day before", "write evaluate: day")
+    if scope.by_day and scope.cohort.subject != "customer":
+        scope.say(path, "a median of gaps is known of customers only", "compare with a parameter")
     if (found.fewer_than is None) != (found.otherwise is None):
         scope.say(path, "fewer_than and otherwise belong together", "add the other or remove both")
     if found.fewer_than is not None:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 import polars as pl
 
-from pipelines.cohorts.streams.visitors import Visitors
 
-
-def with_sessions(source: Visitors, day: date, views: pl.DataFrame) -> pl.DataFrame:
+def with_sessions(views: pl.DataFrame, adds: pl.DataFrame) -> pl.DataFrame:
     """Add ``session_products``, ``session_repeats`` and ``session_adds``: of the session so far, the view included.
 
-    A session that began the day before is counted from its begin; a view without a session is a session of its own.
+    A view without a session is a session of its own.
 
     Args:
-        source: visitors' tables.
-        day: the day of the views.
-        views: rows of ``view`` with ``session_id``.
+        views: rows of ``view`` with ``session_id`` and ``product_id``, from the begin of their sessions on.
+        adds: rows of ``add`` with the same fields.
     """
     session = ["subject", "session_id"]
-    acts = pl.concat([_acts(source, each) for each in (day - timedelta(days=1), day)])
+    shared = [*session, "product_id", "at", "weight"]
+    parts = [rows.select(*shared, pl.lit(act).alias("act")) for act, rows in (("view", views), ("add", adds))]
+    acts = pl.concat(parts).drop_nulls("session_id")
     path = acts.join(views.select(session).drop_nulls().unique(), on=session, how="semi").sort(*session, "at")
     viewed = pl.col("act") == "view"
     product = [*session, "product_id"]
@@ -43,11 +40,3 @@ def with_sessions(source: Visitors, day: date, views: pl.DataFrame) -> pl.DataFr
         pl.col("session_repeats").fill_null(pl.col("weight")),
         pl.col("session_adds").fill_null(0),
     )
-
-
-def _acts(source: Visitors, day: date) -> pl.DataFrame:
-    parts = []
-    for stream in ("view", "add"):
-        rows = source.rows(stream, {"session_id", "product_id"}, day, day)
-        parts.append(rows.select("subject", "session_id", "product_id", "at", "weight", pl.lit(stream).alias("act")))
-    return pl.concat(parts).drop_nulls("session_id")

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.storage.lake import Lake
+from pipelines.storage.pinned import Pinned
 
 SIGNAL = "signal."
 
 
-def with_states(lake: Lake, rows: pl.DataFrame, fields: Iterable[str], day: date) -> pl.DataFrame:
-    """Add a column ``signal.<id>`` for each such field: the state at ``at`` by what is known of that day.
+def with_states(lake: Pinned, rows: pl.DataFrame, fields: Iterable[str], days: Sequence[date]) -> pl.DataFrame:
+    """Add a column ``signal.<id>`` for each such field: the state at ``at``.
 
     Args:
         lake: the tenant's lake.
-        rows: ``product_id``, ``at`` Datetime(us, UTC) within the day.
+        rows: ``product_id``, ``at`` Datetime(us, UTC) within the days.
         fields: names of fields; others than ``signal.<id>`` are left alone.
-        day: the tenant day.
+        days: consecutive tenant days, in order.
     """
     for name in fields:
         if name.startswith(SIGNAL):
-            rows = _with_state(lake, rows, name, day)
+            rows = _with_state(lake, rows, name, days)
     return rows
 
 
-def _with_state(lake: Lake, rows: pl.DataFrame, field: str, day: date) -> pl.DataFrame:
-    moves = state_changes(lake, field.removeprefix(SIGNAL), day)
+def _with_state(lake: Pinned, rows: pl.DataFrame, field: str, days: Sequence[date]) -> pl.DataFrame:
+    moves = state_changes(lake, field.removeprefix(SIGNAL), days)
     if moves.is_empty() or rows.is_empty():
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias(field))
     placed = rows.with_row_index("_place").sort("at")
@@ -37,10 +37,10 @@ def _with_state(lake: Lake, rows: pl.DataFrame, field: str, day: date) -> pl.Dat
     return found.drop("_place")
 
 
-def state_changes(lake: Lake, signal: str, day: date) -> pl.DataFrame:
-    """``product_id``, ``at``, ``state``: states before the day, then its changes, sorted by ``at``."""
+def state_changes(lake: Pinned, signal: str, days: Sequence[date]) -> pl.DataFrame:
+    """``product_id``, ``at``, ``state``: states before the first day, then all changes, sorted by ``at``."""
     before = (
-        lake.scan("signal_snapshots", [day - timedelta(days=1)])
+        lake.scan("signal_snapshots", [days[0] - timedelta(days=1)])
         .filter((pl.col("signal_id") == signal) & pl.col("state").is_not_null() & pl.col("place").is_null())
         .select(
             pl.col("subject").alias("product_id"),
@@ -50,7 +50,7 @@ def state_changes(lake: Lake, signal: str, day: date) -> pl.DataFrame:
         .collect()
     )
     moved = (
-        lake.scan("signal_crossings", [day])
+        lake.scan("signal_crossings", days)
         .filter((pl.col("signal_id") == signal) & pl.col("suppressed_by").is_null() & pl.col("place").is_null())
         .select(
             pl.col("subject").alias("product_id"), pl.col("effective_at").alias("at"), pl.col("to_state").alias("state")

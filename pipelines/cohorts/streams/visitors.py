@@ -5,7 +5,7 @@ Rows are anchored to the day of ``at``, and a row may come to count or cease to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -15,6 +15,7 @@ from pipelines.cohorts.cart_state import INF
 from pipelines.cohorts.streams.states import SIGNAL, with_states
 from pipelines.config import Tenant
 from pipelines.signals.units import DAY
+from pipelines.storage.pinned import Pinned
 
 ACTS = ("view", "add", "remove", "wishlist", "unwishlist", "alert", "checkout")
 SCARCITY = "signal.scarcity_state"
@@ -37,6 +38,7 @@ class Visitors:
     """Visitors' streams of a tenant; the tables of a few days are kept, so that several streams read them once."""
 
     tenant: Tenant
+    lake: Pinned
     _kept: dict[tuple[str, date], pl.DataFrame] = field(default_factory=dict)
 
     def rows(self, stream: str, fields: Iterable[str], day: date, known: date) -> pl.DataFrame:
@@ -52,56 +54,70 @@ class Visitors:
             ``subject`` String, ``at``, ``since`` and ``until`` Int64 microseconds, ``weight`` Int64 (how many events
             the row stands for), and the fields.
         """
-        wanted = sorted(fields)
         if stream == "scarce_day":
             return _scarce_days(self, day, known)
-        if stream == "activity":
-            seen = self.table("visitor_daily", day, ["flockr_vid", "last_at"])
-            return _shaped(seen.rename({"last_at": "at"}), [])
-        if stream == "order":
-            placed = self.table("visitor_orders", day, ["flockr_vid", "order_id", "ordered_at"])
-            return _shaped(placed.rename({"ordered_at": "at"}), [name for name in wanted if name == "order_id"])
-        rows = self.products(stream, day)
-        return _shaped(with_states(self.tenant.lake, rows, wanted, day), wanted)
+        table, columns = _READ[stream]
+        frame = self.table(table, day, columns)
+        return self._shaped(stream, frame.lazy(), sorted(fields), [day]).collect()
+
+    def between(self, stream: str, fields: Iterable[str], days: Sequence[date], where: pl.Expr) -> pl.DataFrame:
+        """Rows of a stream that are anchored on consecutive days and satisfy a condition; as ``rows`` otherwise."""
+        table, columns = _READ[stream]
+        scan = self.lake.scan(table, days).select(columns)
+        return self._shaped(stream, scan, sorted(fields), days).filter(where).collect()
 
     def products(self, stream: str, day: date) -> pl.DataFrame:
-        """What visitors did with products on a day: ``flockr_vid``, ``at`` and the columns of the stream's table."""
-        if stream == "buy":
-            names = ["flockr_vid", "product_id", "category", "order_id", "discounted", "ordered_at"]
-            return self.table("visitor_purchases", day, names).rename({"ordered_at": "at"})
-        names = ["flockr_vid", "occurred_at", "act", "product_id", "session_id", "category", "outlet_id", "count"]
-        acts = self.table("visitor_acts", day, names)
-        return acts.filter(pl.col("act") == stream).rename({"occurred_at": "at", "count": "weight"})
+        """What visitors did with products on a day: ``flockr_vid``, ``at``, ``product_id`` and more of the table."""
+        table, columns = _READ[stream]
+        return _named(stream, self.table(table, day, columns).lazy()).collect()
 
     def table(self, name: str, day: date, columns: list[str]) -> pl.DataFrame:
         """Columns of a day of a table."""
         key = (name, day)
         if key not in self._kept:
-            self._kept[key] = self.tenant.lake.scan(name, [day]).select(columns).collect()
+            self._kept[key] = self.lake.scan(name, [day]).select(columns).collect()
         return self._kept[key]
+
+    def _shaped(self, stream: str, rows: pl.LazyFrame, fields: list[str], days: Sequence[date]) -> pl.LazyFrame:
+        found = _named(stream, rows)
+        if any(name.startswith(SIGNAL) for name in fields):
+            found = with_states(self.lake, found.collect(), fields, days).lazy()
+        at = pl.col("at").dt.epoch("us")
+        weight = pl.col("weight") if stream in ACTS else pl.lit(1, dtype=pl.Int64)
+        return found.select(
+            pl.col("flockr_vid").alias("subject"),
+            at.alias("at"),
+            at.alias("since"),
+            pl.lit(INF, dtype=pl.Int64).alias("until"),
+            weight.alias("weight"),
+            *fields,
+        )
 
     def forget(self, keep: set[date]) -> None:
         """Let go of the tables of all days but some."""
         self._kept = {key: frame for key, frame in self._kept.items() if key[1] in keep}
 
 
-def _shaped(rows: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
-    at = pl.col("at").dt.epoch("us")
-    weight = pl.col("weight") if "weight" in rows.columns else pl.lit(1, dtype=pl.Int64)
-    return rows.select(
-        pl.col("flockr_vid").alias("subject"),
-        at.alias("at"),
-        at.alias("since"),
-        pl.lit(INF, dtype=pl.Int64).alias("until"),
-        weight.alias("weight"),
-        *fields,
-    )
+_ACT = ["flockr_vid", "occurred_at", "act", "product_id", "session_id", "category", "outlet_id", "count"]
+_READ = {
+    **dict.fromkeys(ACTS, ("visitor_acts", _ACT)),
+    "buy": ("visitor_purchases", ["flockr_vid", "product_id", "category", "order_id", "discounted", "ordered_at"]),
+    "order": ("visitor_orders", ["flockr_vid", "order_id", "ordered_at"]),
+    "activity": ("visitor_daily", ["flockr_vid", "last_at"]),
+}
+
+
+def _named(stream: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of a stream among those of its table, with the instant as ``at``."""
+    if stream in ACTS:
+        return rows.filter(pl.col("act") == stream).rename({"occurred_at": "at", "count": "weight"})
+    return rows.rename({"last_at" if stream == "activity" else "ordered_at": "at"})
 
 
 def _scarce_days(source: Visitors, day: date, known: date) -> pl.DataFrame:
     """One row per visitor and product viewed on a day, until it is converted, and one from then on."""
     pair = ["flockr_vid", "product_id"]
-    views = with_states(source.tenant.lake, source.products("view", day), [SCARCITY], day)
+    views = with_states(source.lake, source.products("view", day), [SCARCITY], [day])
     views = views.filter(pl.col("product_id").is_not_null()).select(*pair, pl.col("at").dt.epoch("us"), SCARCITY)
     done = [
         source.products(stream, each).select(*pair, pl.col("at").dt.epoch("us").alias("done"))
