@@ -8,7 +8,7 @@ that very microsecond on.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 
@@ -40,8 +40,6 @@ class World:
         return self.start(day + timedelta(days=1))
 
     def day_at(self, x):
-        from datetime import UTC, datetime
-
         return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=x)).astimezone(self.zone).date()
 
 
@@ -57,9 +55,9 @@ def field_of(world, row, name):
         return row.get(name)
     state, newest = None, None
     for crossing in world.stream("product", "crossing"):
-        if crossing["signal"] == name.removeprefix("signal.") and crossing["product_id"] == row["product_id"]:
-            if crossing["at"] <= row["at"] and (newest is None or crossing["at"] > newest):
-                state, newest = crossing["to_state"], crossing["at"]
+        about = (crossing["signal"], crossing["product_id"]) == (name.removeprefix("signal."), row["product_id"])
+        if about and crossing["at"] <= row["at"] and (newest is None or crossing["at"] > newest):
+            state, newest = crossing["to_state"], crossing["at"]
     return state
 
 
@@ -297,24 +295,25 @@ def holds(world, cohort, rule, at, staying=False):
 
 
 def silences(world, cohort, rule, subject):
-    within = cohort.param(rule.within)
     for row in world.stream(cohort.subject, rule.after):
         if row["subject"] != subject or not satisfies(world, cohort, row, rule.where):
             continue
-        start = row["at"] + within
-        quiet = True
-        for name in rule.without:
-            for other in world.stream(cohort.subject, name):
-                if other["subject"] == subject and row["at"] <= other["at"] <= start:
-                    if name != rule.after or other["at"] > row["at"]:
-                        quiet = False
-        if quiet:
+        start = row["at"] + cohort.param(rule.within)
+        if not any(disturbs(world, cohort, rule, row, start, name) for name in rule.without):
             ends = [row["at"] + cohort.param(cohort.ttl)] if cohort.ttl else []
             for name in cohort.until:
-                for other in world.stream(cohort.subject, name):
-                    if other["subject"] == subject and other["at"] >= start:
-                        ends.append(other["at"])
+                own = [other for other in world.stream(cohort.subject, name) if other["subject"] == subject]
+                ends += [other["at"] for other in own if other["at"] >= start]
             yield start, min(ends, default=INF)
+
+
+def disturbs(world, cohort, rule, row, start, name):
+    """Whether a row of the stream lies in the silence after a row; of its own stream only later ones do."""
+    for other in world.stream(cohort.subject, name):
+        later = other["at"] > row["at"] or (name != rule.after and other["at"] == row["at"])
+        if other["subject"] == row["subject"] and later and other["at"] <= start:
+            return True
+    return False
 
 
 def events(world, cohort, step, subject, same, wanted=None):
@@ -322,9 +321,10 @@ def events(world, cohort, step, subject, same, wanted=None):
     found = []
     for name in step.event:
         for row in world.stream(cohort.subject, name):
-            if (name in PRODUCT or row["subject"] == subject) and satisfies(world, cohort, row, step.where):
-                if row[same] is not None and wanted in (None, row[same]):
-                    found.append(row)
+            own = name in PRODUCT or row["subject"] == subject
+            fits = row[same] is not None and wanted in (None, row[same])
+            if own and fits and satisfies(world, cohort, row, step.where):
+                found.append(row)
     return found
 
 
@@ -408,9 +408,8 @@ def members_at_end(world, cohort_id, day):
     found = set()
     for subject, key in subjects(world, cohort, day):
         at = At(subject, key, world.end(day) - 1, day)
-        if holds(world, cohort, cohort.rule, at):
-            found.add((subject, key))
-        elif cohort.evaluate == "day" and (subject, key) in before and holds(world, cohort, cohort.rule, at, True):
+        stays = cohort.evaluate == "day" and (subject, key) in before
+        if holds(world, cohort, cohort.rule, at) or (stays and holds(world, cohort, cohort.rule, at, True)):
             found.add((subject, key))
     world.members[cohort_id, day] = found
     return found
@@ -423,3 +422,80 @@ def members(world, cohort_id, days):
         found = members_at_end(world, cohort_id, day)
         shown.append({(cohort_id if key is None else f"{cohort_id}:{key}", subject) for subject, key in found})
     return shown
+
+
+# Instants
+
+
+def changes(world, cohort_id, start, end):
+    """Entries and exits of a rule of instants in ``[start, end)``: sorted (at, cohort id, subject, direction).
+
+    What is true just before ``start`` is no entry.
+    """
+    cohort = world.cohorts[cohort_id]
+    found = []
+    for subject, key in subjects(world, cohort, world.day_at(start)):
+        name = cohort_id if key is None else f"{cohort_id}:{key}"
+        inside = holds(world, cohort, cohort.rule, At(subject, key, start - 1, world.day_at(start - 1)))
+        for x in sorted({start, *candidates(world, cohort, subject, mornings(world, start, end))}):
+            if start <= x < end:
+                now = holds(world, cohort, cohort.rule, At(subject, key, x, world.day_at(x)))
+                if now != inside:
+                    found.append((x, name, subject, "entered" if now else "exited"))
+                inside = now
+    return sorted(found)
+
+
+def mornings(world, start, end):
+    """Instants at which days begin: what is known by day changes then."""
+    day, found = world.day_at(start), []
+    while world.start(day) < end:
+        found.append(world.start(day))
+        day += timedelta(days=1)
+    return found
+
+
+def candidates(world, cohort, subject, days):
+    """Every instant at which the rule could change for a subject: those of rows, and durations after them."""
+    steps = {0, 1}
+    for each in [cohort, *(world.cohorts[name] for name in other_cohorts(cohort))]:
+        steps |= {each.param(name) + more for name, p in each.params.items() if p.unit == "duration" for more in (0, 1)}
+    instants, own = set(), list(days)
+    for name, rows in world.rows.items():
+        for row in rows:
+            if name in ("product_crossing", "customer_category") or row["subject"] == subject:
+                own += [row["at"], row["since"], *([row["until"]] if row["until"] < INF else [])]
+    instants |= {at + step for at in own for step in steps}
+    for leaf in r.leaves(cohort.rule):
+        instants |= due(world, cohort, leaf, subject, own)
+    return instants
+
+
+def other_cohorts(cohort):
+    return [
+        leaf.cohort if isinstance(leaf, r.Member) else leaf.left
+        for leaf in r.leaves(cohort.rule)
+        if isinstance(leaf, r.Member | r.Left)
+    ]
+
+
+def due(world, cohort, leaf, subject, own):
+    """Instants at which the time since an event reaches a bound that depends on the subject."""
+    if isinstance(leaf, r.NoneOf | r.Member | r.Left):
+        found = set()
+        for name in other_cohorts(cohort):
+            for other in r.leaves(world.cohorts[name].rule):
+                if not isinstance(other, r.Member | r.Left):
+                    found |= due(world, world.cohorts[name], other, subject, own)
+        return found
+    if not isinstance(leaf, r.Compare) or not isinstance(leaf.value, v.Since):
+        return set()
+    found = set()
+    for x in own:
+        at = At(subject, None, x, world.day_at(x))
+        waited = value(world, cohort, leaf.value, at)
+        for bound in leaf.bound.greatest if isinstance(leaf.bound, b.Greatest) else (leaf.bound,):
+            wait = bound_of(world, cohort, bound, leaf.value, at)
+            if waited is not None and wait is not None:
+                found |= {x - waited + wait, x - waited + wait + 1}
+    return {int(x) for x in found}

@@ -5,18 +5,22 @@ The same seed gives the same rows. Relations are named ``visitor_<stream>``, ``c
 fields of its stream.
 """
 
+# ruff: noqa: S608 (names of relations only)
+
 from __future__ import annotations
 
 import random
+from contextlib import contextmanager
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+import duckdb
 import polars as pl
 
 from pipelines.calendar import day_of
+from pipelines.cohorts.catalogue import SHIPPED
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.language.vocabulary import CUSTOMER, PRODUCT, VISITOR
-from pipelines.cohorts.catalogue import SHIPPED
 from pipelines.cohorts.sql.scope import micros
 from pipelines.config import load_yaml
 from pipelines.signals.units import DAY, HOUR, MINUTE
@@ -77,6 +81,24 @@ def frames(case):
         )
         for name, schema in relations().items()
     }
+
+
+@contextmanager
+def loaded(rows):
+    """A DuckDB connection in which every relation is a table, and nobody was a member before."""
+    with duckdb.connect() as connection:
+        for name, frame in frames(rows).items():
+            connection.register("frame", frame.to_arrow())
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
+        connection.execute("CREATE TABLE members_before (cohort_id VARCHAR, subject VARCHAR)")
+        yield connection
+
+
+def remember(connection, members):
+    """Let these be the members of the day before: (cohort id, subject)."""
+    connection.execute("DELETE FROM members_before")
+    if members:
+        connection.executemany("INSERT INTO members_before VALUES (?, ?)", sorted(members))
 
 
 def case(seed):
@@ -230,3 +252,55 @@ def order(rng, rows, who, other, at, order_id, near, edges):
             since = max(begins, back)
             put(rows, "customer_spend", subject, at, since=since, until=ends, net_minor=-returned)
             put(rows, "customer_returned", subject, at, since=since, until=ends, net_minor=returned)
+
+
+#: For carts: thresholds of ``cart_case``.
+SMALL_CARTS = {
+    "cart_abandoner": {"ttl": "2d"},
+    "high_value_cart_abandoner": {"floor": 1000, "percentile": 50, "partitions": 2},
+}
+
+
+def cart_case(seed):
+    """Steps, orders and crossings as ``oracle.Simulation`` takes them, and the days."""
+    rng = random.Random(seed)
+    days = rng.choice([SPRING, AUTUMN])
+    first, last = micros(day_of(days[0], ZONE).start), micros(day_of(days[-1], ZONE).end)
+    halves = (last - first) // (30 * MINUTE)
+
+    def moment():
+        half = rng.choice([rng.randint(0, halves), rng.choice([46, 47, 48, 49, 95, 96, 97, 144, 146, 192, 194])])
+        return min(max(first + half * 30 * MINUTE + rng.choice((0, 0, 0, 0, 1, -1, 5 * MINUTE)), first), last - 1)
+
+    steps = []
+    for number in range(rng.randint(1, 24)):
+        step = rng.choice(("add", "add", "add", "add", "remove", "view", "checkout", "order"))
+        product = None if step == "order" else rng.choice(("p1", "p1", "p2", None))
+        price = rng.choice((999, 1001, 801, 1250, None)) if product else None
+        currency = rng.choice(("GBP", "GBP", "GBP", "EUR")) if price is not None else None
+        quantity = rng.choice((1000, 1000, 500, 2000)) if product else 0
+        who, cart = rng.choice(("v1", "v1", "v2", "v3")), rng.choice(("c1", "c1", "c2"))
+        steps.append((moment(), f"e{number:02d}", 0, who, cart, step, product, quantity, price, currency))
+    orders = sorted({(moment(), rng.choice(("v1", "v2"))) for _ in range(rng.randint(0, 3))})
+    states = ("low", "critical", "healthy")
+    moved = {(moment(), rng.choice(("p1", "p2"))): rng.choice(states) for _ in range(rng.randint(0, 6))}
+    return steps, orders, sorted((at, product, state, False) for (at, product), state in moved.items()), days
+
+
+@contextmanager
+def loaded_carts(steps, orders, crossings):
+    """A DuckDB connection with ``cart_steps``, ``visitor_order`` and ``product_crossing``."""
+    rows = {name: [] for name in relations()}
+    for at, who in orders:
+        put(rows, "visitor_order", who, at, order_id=f"{who}-{at}")
+    for at, product, state, _ in crossings:
+        put(rows, "product_crossing", None, at, signal="scarcity_state", product_id=product, to_state=state)
+    schema = {
+        "at": pl.Int64, "event_id": pl.String, "line": pl.Int64, "subject": pl.String, "cart_key": pl.String,
+        "step": pl.String, "product_id": pl.String, "quantity": pl.Int64, "unit_price_minor": pl.Int64,
+        "currency": pl.String,
+    }  # fmt: skip
+    with loaded(rows) as connection:
+        connection.register("frame", pl.DataFrame(steps, schema=schema, orient="row").to_arrow())
+        connection.execute("CREATE TABLE cart_steps AS SELECT * FROM frame")
+        yield connection

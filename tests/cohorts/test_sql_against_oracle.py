@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import duckdb
 import pytest
 
 from pipelines.cohorts.sql.compile import members_sql
-from tests.cohorts.rule_oracle import World, members
-from tests.cohorts.streams_cases import ZONE, case, definitions, frames
+from tests.cohorts.rule_oracle import World, changes, members
+from tests.cohorts.streams_cases import ZONE, case, definitions, loaded, remember
 
 COHORTS = definitions()
 PLAIN = [name for name, cohort in COHORTS.items() if not cohort.of_cart and "cart" not in name]
@@ -18,26 +17,47 @@ PLAIN = [name for name, cohort in COHORTS.items() if not cohort.of_cart and "car
 @pytest.fixture(scope="module", params=range(4))
 def streams(request):
     rows, days = case(request.param)
-    connection = duckdb.connect()
-    for name, frame in frames(rows).items():
-        connection.register("frame", frame.to_arrow())
-        connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
-    connection.execute("CREATE TABLE members_before (cohort_id VARCHAR, subject VARCHAR)")
-    yield connection, rows, days
-    connection.close()
+    with loaded(rows) as connection:
+        yield connection, rows, days
 
 
 @pytest.mark.parametrize("cohort_id", PLAIN)
-def test_sql_equals_the_oracle(streams, cohort_id):
+def test_members_at_the_ends_of_days(streams, cohort_id):
+    connection, rows, days = streams
+    before = set()
+    for day, expected in zip(days, members(World(COHORTS, rows, ZONE), cohort_id, days), strict=True):
+        remember(connection, before)
+        sql = members_sql(cohort_id, COHORTS, day, ZONE, "GBP", tables=False)
+        assert connection.execute(sql).fetchall() == sorted(expected), (day, sql)
+        before = expected
+
+
+@pytest.mark.parametrize("cohort_id", [name for name in PLAIN if COHORTS[name].evaluate == "instant"])
+def test_members_around_each_change(streams, cohort_id):
     connection, rows, days = streams
     world = World(COHORTS, rows, ZONE)
-    before = set()
+    moved = changes(world, cohort_id, world.start(days[0]), world.end(days[-1]))
+    members_then = set(members(world, cohort_id, [days[0] - timedelta(days=1)])[0])
+    for at in sorted({at for at, *_ in moved})[:4]:
+        assert asked(connection, world, cohort_id, at) == sorted(members_then), "what happens at an instant comes after"
+        for when, name, subject, direction in moved:
+            if when == at:
+                (members_then.add if direction == "entered" else members_then.remove)((name, subject))
+        assert asked(connection, world, cohort_id, at + 1) == sorted(members_then)
+
+
+@pytest.mark.parametrize("cohort_id", [name for name in PLAIN if COHORTS[name].evaluate == "instant"])
+def test_changes_lead_from_day_to_day(streams, cohort_id):
+    _, rows, days = streams
+    world = World(COHORTS, rows, ZONE)
+    held = members(world, cohort_id, [days[0] - timedelta(days=1)])[0]
     for day, expected in zip(days, members(world, cohort_id, days), strict=True):
-        connection.execute("DELETE FROM members_before")
-        if before:
-            connection.executemany("INSERT INTO members_before VALUES (?, ?)", sorted(before))
-        sql = members_sql(cohort_id, COHORTS, day, ZONE, "GBP", tables=False)
-        found = connection.execute(sql).fetchall()
-        assert found == sorted(expected), (day, sql)
-        before = expected
-    assert timedelta(days=1) == days[1] - days[0]
+        for _, name, subject, direction in changes(world, cohort_id, world.start(day), world.end(day)):
+            assert ((name, subject) in held) == (direction == "exited")
+            held = held ^ {(name, subject)}
+        assert held == expected
+
+
+def asked(connection, world, cohort_id, as_of):
+    sql = members_sql(cohort_id, COHORTS, world.day_at(as_of - 1), ZONE, "GBP", tables=False, as_of=as_of)
+    return connection.execute(sql).fetchall()

@@ -1,5 +1,7 @@
 """From a cohort to one SELECT of its members at the end of a day."""
 
+# ruff: noqa: S608 (names and numbers of checked definitions only)
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +32,14 @@ from pipelines.errors import UsageError
 
 
 def members_sql(
-    cohort_id: str, cohorts: Mapping[str, Cohort], day: date, zone: ZoneInfo, currency: str, *, tables: bool = True
+    cohort_id: str,
+    cohorts: Mapping[str, Cohort],
+    day: date,
+    zone: ZoneInfo,
+    currency: str,
+    *,
+    tables: bool = True,
+    as_of: int | None = None,
 ) -> str:
     """One SELECT with ``cohort_id`` and ``subject`` of the members at the end of a day, sorted.
 
@@ -43,23 +52,23 @@ def members_sql(
         tables: streams are read from the lake's tables and members of the day before from ``cohort_membership``;
             else relations ``visitor_<stream>``, ``customer_<stream>``, ``product_<stream>``, ``customer_category`` and
             ``members_before(cohort_id, subject)`` are there.
+        as_of: an instant of the day in microseconds, in place of its end; only for rules of instants.
 
     Raises:
         UsageError: the rule has something that SQL does not say.
     """
-    ctx = Context(cohorts, day, zone, currency, tables)
     cohort = cohorts[cohort_id]
-    if cohort.of_cart:
-        found = carts.members(ctx, cohort)
-    else:
-        found = _members(ctx, cohort, _asked(ctx, cohort))
+    if as_of is not None and cohort.evaluate == "day":
+        raise UsageError(f"cohort {cohort.id}: is decided by day, and cannot be asked for inside a day")
+    ctx = Context(cohorts, day, zone, currency, tables, as_of)
+    found = carts.members(ctx, cohort) if cohort.of_cart else _members(ctx, cohort, _asked(ctx, cohort))
     name = f"{quoted(cohort.id + ':')} || key" if cohort.for_each else quoted(cohort.id)
     return ctx.statement.text(f"SELECT {name} AS cohort_id, subject\nFROM {found}\nORDER BY ALL")
 
 
 def _asked(ctx: Context, cohort: Cohort) -> Scope:
     """Every subject of the streams at the last instant before the end of the day."""
-    x = f"{ctx.start(ctx.day + timedelta(days=1)) - 1} AS x /* end of {ctx.day} */"
+    x = f"{ctx.x} AS x /* {ctx.said} */"
     before = f"\nUNION ALL {_before(ctx, cohort)}" if cohort.evaluate == "day" else ""
     relations = [ctx.relation(cohort.subject, name) for name in sorted(_named(ctx, cohort))]
     if cohort.for_each is None:

@@ -3,6 +3,8 @@
 Each becomes a part with a row for each subject and instant, and ``held``.
 """
 
+# ruff: noqa: S608 (names and numbers of checked definitions only)
+
 from __future__ import annotations
 
 from pipelines.cohorts.language.rules import Open, Step, Then, Without

@@ -1,4 +1,6 @@
-"""What a part of a rule is computed for: which cohort's parameters, at which instants of which subjects, on which day."""
+"""What a part of a rule is computed for: whose parameters, at which instants of which subjects, on which day."""
+
+# ruff: noqa: S608 (names and numbers of checked definitions only)
 
 from __future__ import annotations
 
@@ -34,11 +36,23 @@ class Context:
     zone: ZoneInfo
     currency: str
     tables: bool = True
+    as_of: int | None = None
     statement: Statement = field(default_factory=Statement)
 
     def start(self, day: date) -> int:
         """First microsecond of a day."""
         return micros(day_of(day, self.zone).start)
+
+    @property
+    def x(self) -> int:
+        """The last microsecond that counts."""
+        return (self.as_of if self.as_of is not None else self.start(self.day + timedelta(days=1))) - 1
+
+    @property
+    def said(self) -> str:
+        """The instant for people."""
+        last = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.x + 1)
+        return f"end of {self.day}" if self.as_of is None else f"as of {last.isoformat()}"
 
     def relation(self, subject: str, stream: str) -> str:
         """Name of the relation that holds a stream."""
@@ -131,7 +145,7 @@ def rows_of(ctx: Context, scope: Scope, stream: str, where: Where) -> str:
             f"streams: {', '.join(sorted(streams(subject)))}"
         )
     relation = ctx.relation(subject, stream)
-    for name in sorted(field for field in where if field.startswith("signal.")):
+    for name in sorted(each for each in where if each.startswith("signal.")):
         relation = _with_state(ctx, relation, name)
     return relation
 

@@ -4,6 +4,8 @@ Each part has a row for each subject and instant, with ``num`` (and ``den`` wher
 there is none.
 """
 
+# ruff: noqa: S608 (names and numbers of checked definitions only)
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
