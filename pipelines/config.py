@@ -90,6 +90,10 @@ class TenantConfig(Strict):
     references: References = References()
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
     raw_retention_days: int = Field(default=90, ge=1, description="how long received bytes stay in the vault")
+    vault_key: Literal["file", "required"] = Field(
+        default="file",
+        description="required: nothing lands without MURMUR_VAULT_KEY; file: else a key is made below home",
+    )
     public_host: str = "murmuration.example"
     first_day: date = Field(
         default=date(2000, 1, 1), ge=FIRST_DAY, description="events, orders and stock of earlier days are refused"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -57,6 +58,10 @@ def ingest(
         return _inbox(tenant, as_json)
     if folder is not None:
         listed, left = files_of(folder)
+        skipped = _skipped(left)
+        if skipped:
+            folders = ", ".join(shown_name(f"{name}/ ({count})") for name, count in skipped.items())
+            note(f"skipped folders that are named like no entity, and their files: {folders}")
         _warn_left(left)
     else:
         listed = [(entity_named(entity or "").name, file) for file in files]
@@ -138,18 +143,35 @@ def _warn_left(left: Mapping[str, Sequence[Drop]]) -> None:
         note(f"left: {shown_name(listed[0].found.key)}{others}: {_LEFT[standing]}")
 
 
+def _skipped(left: dict[str, list[Drop]]) -> dict[str, int]:
+    """Folders that are named like no entity, such as the truth of a simulation, taken out of what is left."""
+    unknown = left.pop("unknown_entity", [])
+    loose = [drop for drop in unknown if "/" not in drop.found.key]
+    if loose:
+        left["unknown_entity"] = loose
+    return dict(sorted(Counter(drop.found.key.partition("/")[0] for drop in unknown if drop not in loose).items()))
+
+
 def _warn(receipt: Receipt) -> None:
     if receipt.known:
-        note(f"{receipt.file}: received before; nothing to do")
-    elif receipt.file_reason:
+        renamed = f" as {receipt.file}" if receipt.sent_as != receipt.file else ""
+        note(f"{_name(receipt)}: received before{renamed}; nothing to do")
+        return
+    if receipt.file_reason:
         note(f"{receipt.file}: refused whole: {receipt.file_reason}")
-    if receipt.unknown_fields and not receipt.known:
+    elif not receipt.received:
+        note(f"{receipt.file}: 0 rows; nothing to land")
+    if receipt.unknown_fields:
         note(f"{receipt.file}: fields that no contract declares were dropped: {', '.join(receipt.unknown_fields)}")
     if receipt.conflicting_messages:
         note(f"{receipt.file}: message ids that say something else than before: {receipt.conflicting_messages}")
-    if receipt.masked and not receipt.known:
+    if receipt.masked:
         cells = ", ".join(f"{name} ({count})" for name, count in receipt.masked.items())
         note(f"{receipt.file}: contact details in free text went to the vault: {cells}")
+
+
+def _name(receipt: Receipt) -> str:
+    return receipt.sent_as or receipt.file
 
 
 def _result(receipts: Sequence[Receipt]) -> dict[str, Any]:
@@ -157,6 +179,7 @@ def _result(receipts: Sequence[Receipt]) -> dict[str, Any]:
         {
             **receipt.row(),
             "known": receipt.known,
+            "sent_as": _name(receipt),
             "unknown_fields": sorted(receipt.unknown_fields),
             "masked": receipt.masked,
         }
@@ -170,7 +193,7 @@ def _total(receipts: Sequence[Receipt]) -> dict[str, int]:
 
 
 def _show(receipts: Sequence[Receipt]) -> None:
-    rows: list[list[Any]] = [[r.file, *(getattr(r, name) for name in COUNTS)] for r in receipts]
+    rows: list[list[Any]] = [[_name(r), *(getattr(r, name) for name in COUNTS)] for r in receipts]
     if len(receipts) > 1:
         rows.append(["total", *_total(receipts).values()])
     table(["file", *COUNTS], rows)

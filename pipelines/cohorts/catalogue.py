@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.cohorts.rules import AllRule, Cohort, PropertyLeaf, SignalLeaf, WithoutRule
+from pipelines.cohorts.language.carts import CartSignal, CartValue
+from pipelines.cohorts.language.rules import All, Cohort, Member, Without
 from pipelines.config import Tenant
 from pipelines.errors import UsageError
 from pipelines.signals.catalogue import shipped_ids, signals
@@ -56,24 +57,39 @@ def cohorts(tenant: Tenant) -> dict[str, Cohort]:
     found = load_all(tenant, Cohort, SHIPPED, "cohorts", [*shipped_ids(), *own])
     known_states = {level.state for signal in signals(tenant).values() for level in signal.levels}
     for cohort in found.values():
-        if isinstance(cohort.rule, AllRule):
-            _check_leaves(cohort, cohort.rule, found, known_states)
+        if cohort.of_cart and isinstance(cohort.rule, All):
+            _check_cart(cohort, found, known_states)
     cart_rules(found)
     return found
 
 
-def _check_leaves(cohort: Cohort, rule: AllRule, found: dict[str, Cohort], known_states: set[str]) -> None:
-    parent, leaf = rule.all
-    target = found.get(parent.cohort)
+def _check_cart(cohort: Cohort, found: dict[str, Cohort], known_states: set[str]) -> None:
     where = f"{cohort._file}: rule.all"
-    if target is None or not isinstance(target.rule, WithoutRule):
+    parent, leaf = _cart_parts(cohort)
+    target = found.get(parent.cohort)
+    if target is None or not isinstance(target.rule, Without) or not target.of_cart:
         raise UsageError(f"{where}.0.cohort: {parent.cohort!r} is not a cohort of abandoned carts; name one")
-    if isinstance(leaf, SignalLeaf):
+    if isinstance(leaf, CartSignal):
         wrong = sorted(set(leaf.any_in) - known_states)
         if wrong:
             raise UsageError(
                 f"{where}.1.any_in: {wrong[0]!r} is not a state; states: {', '.join(sorted(known_states))}"
             )
+
+
+def _cart_parts(cohort: Cohort) -> tuple[Member, CartValue | CartSignal]:
+    """The two parts of a cohort that narrows abandoned carts.
+
+    Raises:
+        UsageError: it has other parts.
+    """
+    parts = cohort.rule.all if isinstance(cohort.rule, All) else ()
+    if len(parts) == 2 and isinstance(parts[0], Member) and isinstance(parts[1], CartValue | CartSignal):
+        return parts[0], parts[1]
+    raise UsageError(
+        f"{cohort._file}: rule: a rule about carts is all of two parts, a cohort of abandoned carts and one "
+        "property or signal of the cart"
+    )
 
 
 def cart_rules(found: dict[str, Cohort]) -> CartRules | None:
@@ -82,25 +98,27 @@ def cart_rules(found: dict[str, Cohort]) -> CartRules | None:
     Raises:
         UsageError: two cohorts of the same kind.
     """
-    base = _single(found, [c for c in found.values() if isinstance(c.rule, WithoutRule)])
+    base = _single(found, [c for c in found.values() if c.of_cart and isinstance(c.rule, Without)])
     if base is None:
         return None
-    assert isinstance(base.rule, WithoutRule) and base.ttl  # noqa: S101
+    assert isinstance(base.rule, Without)  # noqa: S101
+    if not base.ttl:
+        raise UsageError(f"{base._file}: ttl: a rule of absence about carts needs one; add ttl: $ttl and the parameter")
     settings: dict[str, object] = {}
-    leaves = [(c, c.rule.all[1]) for c in found.values() if isinstance(c.rule, AllRule)]
-    valuable = _single(found, [c for c, leaf in leaves if isinstance(leaf, PropertyLeaf)])
-    scarce = _single(found, [c for c, leaf in leaves if isinstance(leaf, SignalLeaf)])
+    leaves = [(c, _cart_parts(c)[1]) for c in found.values() if c.of_cart and not isinstance(c.rule, Without)]
+    valuable = _single(found, [c for c, leaf in leaves if isinstance(leaf, CartValue)])
+    scarce = _single(found, [c for c, leaf in leaves if isinstance(leaf, CartSignal)])
     for cohort, leaf in leaves:
-        if cohort is valuable and isinstance(leaf, PropertyLeaf):
+        if cohort is valuable and isinstance(leaf, CartValue):
             floor, share = leaf.at_least.greatest
             settings |= {"valuable": cohort.id, "floor": cohort.param(floor), "keep": cohort.param(leaf.leave_below)}
             settings |= {
                 "percentile": cohort.param(share.percentile),
                 "partitions": cohort.param(share.partitions),
             }
-        if cohort is scarce and isinstance(leaf, SignalLeaf):
+        if cohort is scarce and isinstance(leaf, CartSignal):
             settings |= {"scarce": cohort.id, "states": leaf.any_in, "quiet": cohort.param(leaf.leave_after)}
-    return CartRules(base.id, base.param(base.rule.without.within), base.param(base.ttl), **settings)  # type: ignore[arg-type]
+    return CartRules(base.id, base.param(base.rule.within), base.param(base.ttl), **settings)  # type: ignore[arg-type]
 
 
 def _single(found: dict[str, Cohort], same: list[Cohort]) -> Cohort | None:

@@ -15,7 +15,13 @@ COUNTS = ("received", "accepted", "duplicate", "superseded", "quarantined")
 def batches(tenant: Tenant) -> pl.DataFrame:
     """Every committed batch with its counts, in the columns of ``batches``."""
     rows = [receipt for name in ENTITIES for receipt in store.receipts(tenant, name)]
-    return pl.DataFrame(rows, schema=LAKE["batches"].schema)
+    schema = LAKE["batches"].schema
+    own = pl.DataFrame(rows, schema={name: dtype for name, dtype in schema.items() if name != "replayed"})
+    moved = own.drop_nulls("replay_of").group_by("entity", batch_id="replay_of").agg(replayed=pl.col("received").sum())
+    # A file that was refused whole was received as one row, however many its replay found in it.
+    known = pl.when(pl.col("file_reason").is_null()).then("replayed").otherwise(pl.col("replayed").clip(0, 1))
+    counted = own.join(moved, on=["entity", "batch_id"], how="left").with_columns(known.fill_null(0).alias("replayed"))
+    return counted.select(schema.names())
 
 
 def batch_partitions(tenant: Tenant) -> pl.DataFrame:

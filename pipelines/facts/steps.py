@@ -15,10 +15,11 @@ from pipelines.entities.identity import link_spans, with_visitor
 from pipelines.entities.merges import holder_at
 from pipelines.facts import events as event_rollups
 from pipelines.facts import orders as order_rollups
-from pipelines.facts import places, stock, visitor_orders
+from pipelines.facts import places, stock, visitor_orders, visitors
 from pipelines.facts import products as product_rollups
 from pipelines.facts.checks import CHECKS
 from pipelines.facts.stock_days import days_with_stock
+from pipelines.facts.through_time import changes
 from pipelines.step import Step, Writers, publish
 from pipelines.storage.lake import Commit
 
@@ -28,25 +29,30 @@ PRODUCTS_STEP = "product_facts"
 
 
 def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
-    """Publish cart steps and visitors' counts of each day."""
+    """Publish cart steps, what visitors did, their checkouts and their counts of each day."""
 
     def fill(writers: Writers) -> None:
         who = _identity(tenant)
         products = tenant.lake.scan("products_history").select(_PRODUCT_COLUMNS).collect()
-        cart_names = list(event_rollups.STEPS_OF_A_CART)
+        categories = changes(products, "category_path")
         happened = _days_with_rows(tenant, "customer_events")
         for day in days:
             if day not in happened:
-                _put_empty(writers, ("cart_activity", "visitor_daily"), day)
+                _put_empty(writers, _OF_EVENTS, day)
                 continue
             scan = tenant.lake.scan("customer_events", [day])
-            seen = scan.select(event_rollups.VISITOR_COLUMNS).collect(engine="streaming")
-            in_carts = scan.filter(pl.col("event_name").is_in(cart_names)).select(event_rollups.CART_COLUMNS)
-            steps = who.with_visitor(in_carts.collect(engine="streaming"))
-            writers["cart_activity"].put(day, event_rollups.cart_activity(steps, products))
-            writers["visitor_daily"].put(day, event_rollups.visitor_daily(who.with_visitor(seen)))
+            asked = scan.filter(pl.col("event_name").is_in(_CART_NAMES)).select(_CART_COLUMNS)
+            in_carts = who.with_visitor(asked.collect(engine="streaming"))
+            writers["cart_activity"].put(day, event_rollups.cart_activity(in_carts, products))
+            writers["visitor_checkouts"].put(day, visitors.visitor_checkouts(in_carts))
+            seen = who.with_visitor(scan.select(visitors.ACT_COLUMNS).collect(engine="streaming"))
+            writers["visitor_daily"].put(day, event_rollups.visitor_daily(seen))
+            done = visitors.acts(seen)
+            # The whole day is a multiple of what is kept of it, and the largest thing in memory.
+            del seen, in_carts
+            writers["visitor_acts"].put_parts(day, visitors.visitor_acts(done, categories))
 
-    return publish(tenant, ("cart_activity", "visitor_daily"), fill)
+    return publish(tenant, _OF_EVENTS, fill)
 
 
 def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
@@ -170,15 +176,27 @@ def _reached(tenant: Tenant, days: Sequence[date], who: _Identity) -> pl.DataFra
     return holder_at(reached, who.merges, instant="ordered_at")
 
 
-_PRODUCT_COLUMNS = ("external_id", "price_minor", "currency", "effective_from", "effective_to", "is_deleted")
+_PRODUCT_COLUMNS = (
+    "external_id",
+    "category_path",
+    "price_minor",
+    "currency",
+    "effective_from",
+    "effective_to",
+    "is_deleted",
+)
+_OF_EVENTS = ("cart_activity", "visitor_acts", "visitor_checkouts", "visitor_daily")
+_CART_NAMES = sorted({*event_rollups.STEPS_OF_A_CART, *visitors.KINDS_OF_CHECKOUTS})
+_CART_COLUMNS = sorted({*event_rollups.CART_COLUMNS, *visitors.CHECKOUT_COLUMNS})
 
 STEPS: tuple[Step, ...] = (
     Step(
         name="event_facts",
         group="facts",
-        outputs=("cart_activity", "visitor_daily"),
+        outputs=_OF_EVENTS,
         inputs=("customer_events", "identity_links", "customer_merges", "products_history", "unresolved_references"),
         run=event_facts,
+        code_version="2",
         description="Steps of carts, and what each visitor did on a day.",
     ),
     Step(

@@ -25,6 +25,7 @@ from pipelines.facts.early import early_clicks, prices_used, publications
 from pipelines.facts.links_used import links_used
 from pipelines.facts.merged import merged_customers
 from pipelines.facts.places import tenant_containment
+from pipelines.facts.values_used import categories_of_acts
 from pipelines.freshness import landed
 from pipelines.freshness.remembered import Texts, remembered
 from pipelines.landing import store
@@ -173,7 +174,7 @@ class Freshness:
             # Who holds whom is taken as it is now, for every day.
             return self._containment
         if (step.name, name) == ("event_facts", "products_history"):
-            return self._prices.get(day, "")
+            return f"{self._prices.get(day, '')}\x1f{self._act_categories.get(day, '')}"
         if (step.name, name) == ("transactions", "outlets_history"):
             return self._outlets.get(day, "")
         if name == "customer_merges" and step.group == "facts":
@@ -206,6 +207,10 @@ class Freshness:
     @cached_property
     def _prices(self) -> Texts:
         return self._from_tables("prices_used", ("customer_events", "products_history"), prices_used)
+
+    @cached_property
+    def _act_categories(self) -> Texts:
+        return self._from_tables("categories_of_acts", ("customer_events", "products_history"), categories_of_acts)
 
     @cached_property
     def _merged(self) -> Texts:

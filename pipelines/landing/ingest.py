@@ -62,10 +62,11 @@ def ingest_bytes(
     source: str = "http",
     received_at: datetime,
     outcomes: bool = False,
+    replay_of: str | None = None,
 ) -> Receipt:
     """Land one request body; ``name`` says its format, such as ``body.ndjson.gz``. Else as ``ingest_payload``."""
-    payload = payload_of_bytes(data, name)
-    return ingest_payload(tenant, entity, payload, source=source, received_at=received_at, outcomes=outcomes)
+    told = _Told(source, received_at, outcomes, replay_of)
+    return _ingest(tenant, entity, payload_of_bytes(data, name), told)
 
 
 def ingest_payload(
@@ -81,9 +82,13 @@ def ingest_payload(
         received_at: when they were received, for the ledger.
         outcomes: also tell what became of each row, in the receipt's ``outcomes``.
     """
+    return _ingest(tenant, entity, payload, _Told(source, received_at, outcomes))
+
+
+def _ingest(tenant: Tenant, entity: str, payload: Payload, told: _Told) -> Receipt:
     known = layout.entity_named(entity)
     with _discreet(tenant, payload):
-        return _land(tenant, known, payload, _Told(source, received_at, outcomes))
+        return _land(tenant, known, payload, told)
 
 
 @contextmanager
@@ -112,6 +117,7 @@ class _Told:
     source: str
     received_at: datetime
     outcomes: bool
+    replay_of: str | None = None
 
 
 class _KnownError(Exception):
@@ -135,7 +141,7 @@ def _land(tenant: Tenant, entity: Entity, payload: Payload, told: _Told) -> Rece
             batch = read_batch(tenant, entity, payload, Spool(work, layout.split_schema(entity)), go_on)
             batch_id = naming.result()
         except _KnownError as known:
-            before = _again(known.args[0])
+            before = _again(known.args[0], _shown(tenant, payload))
             if not told.outcomes:
                 return before
             again = read_batch(tenant, entity, payload, Spool(work / "again", layout.split_schema(entity)))
@@ -157,10 +163,12 @@ def _name(tenant: Tenant, entity: Entity, payload: Payload) -> str:
 
 
 def _draft(entity: Entity, batch_id: str, payload: Payload, name: str, told: _Told) -> Receipt:
-    return Receipt(entity.name, batch_id, name, told.received_at, told.source, payload.size, 0, 0, 0, 0, 0)
+    counts = (0, 0, 0, 0, 0)
+    draft = Receipt(entity.name, batch_id, name, told.received_at, told.source, payload.size, *counts)
+    return replace(draft, replay_of=told.replay_of)
 
 
-def _again(before: Receipt) -> Receipt:
+def _again(before: Receipt, name: str) -> Receipt:
     return replace(
         before,
         duplicate=before.received,
@@ -170,6 +178,7 @@ def _again(before: Receipt) -> Receipt:
         file_reason=None,
         conflicting_messages=0,
         known=True,
+        sent_as=name,
     )
 
 

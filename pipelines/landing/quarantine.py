@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -173,7 +174,7 @@ def _replay_file(tenant: Tenant, entity: str, batch_id: str, received_at: dateti
         if batch.file_reason:
             return None
         draft = Receipt(entity, moved_to, f"replay-{before.file}", received_at, "file", before.bytes, 0, 0, 0, 0, 0)
-        publish(tenant, known, batch, draft)
+        publish(tenant, known, batch, replace(draft, replay_of=batch_id))
     return moved_to
 
 
@@ -190,7 +191,8 @@ def _replay_rows(
         return [], None
     name = f"replay-{batch_id}.ndjson"
     body = _body(tenant, entity, name, [raws[line] for line in moving])
-    return moving, ingest_bytes(tenant, entity, body, name, source="file", received_at=received_at).batch_id
+    receipt = ingest_bytes(tenant, entity, body, name, source="file", received_at=received_at, replay_of=batch_id)
+    return moving, receipt.batch_id
 
 
 def _body(tenant: Tenant, entity: str, name: str, raws: list[str]) -> bytes:

@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one received file or body; fields up to ``conflicting_messages`` are the columns of ``batches``.
+    """What became of one received file or body; fields up to ``replay_of`` are columns of ``batches``.
 
     Attributes:
+        replay_of: batch whose refused rows it replays.
         dates: tenant days that rows of a partitioned entity fall on, sorted.
         unknown_fields: names of received fields that no contract declares, and in how many pieces they were seen; their
             values were dropped.
         masked: free text columns, and how many of their cells held a contact detail that went to the vault.
         partitions: the counts, divided by tenant day.
         known: this file had been received before, so that nothing was done; never stored.
+        sent_as: the name under which it came this time; never stored.
         outcomes: what became of each row, where the caller asked for it; never stored.
     """
 
@@ -53,16 +55,18 @@ class Receipt:
     last_date: date | None = None
     file_reason: str | None = None
     conflicting_messages: int = 0
+    replay_of: str | None = None
     dates: tuple[date, ...] = ()
     unknown_fields: dict[str, int] = field(default_factory=dict)
     masked: dict[str, int] = field(default_factory=dict)
     partitions: tuple[Partition, ...] = ()
     known: bool = False
+    sent_as: str | None = None
     outcomes: tuple[Outcome, ...] | None = None
 
     def row(self) -> dict[str, Any]:
-        """The columns of ``batches``."""
-        return {name: getattr(self, name) for name in BATCHES.names}
+        """The columns of ``batches`` but ``replayed``, which later batches decide."""
+        return {name: getattr(self, name) for name in BATCHES.names if name != "replayed"}
 
     def to_json(self) -> builtins.bytes:
         """The stored form: the columns of ``batches``, then ``dates``, what was seen and ``partitions``."""
@@ -109,7 +113,7 @@ def committed(tenant: Tenant, entity: str) -> list[Receipt]:
 
 
 def receipts(tenant: Tenant, entity: str) -> list[dict[str, Any]]:
-    """The rows of ``batches`` for an entity, sorted by batch id."""
+    """``Receipt.row`` of every batch of an entity, sorted by batch id."""
     return [receipt.row() for receipt in committed(tenant, entity)]
 
 

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from pipelines.config import Tenant
 from pipelines.errors import MurmurError, UsageError
 from pipelines.storage.durable import create_bytes, replacing
 
+LOG = logging.getLogger(__name__)
 KEY_VARIABLE = "MURMUR_VAULT_KEY"
 KEY_BYTES = 32
 _MAGIC = b"MURV1\n"
@@ -42,8 +44,8 @@ def vault_keys(tenant: Tenant) -> list[bytes]:
     and the last is what hashes of contacts depend on, so that they outlive a change of keys.
 
     Raises:
-        UsageError: the variable does not hold keys, is not set although this vault needs it, or its last key is not the
-            one that this vault began with.
+        UsageError: the variable does not hold keys, is not set although this vault or ``tenant.yaml`` requires it, or
+            its last key is not the one that this vault began with.
     """
     keys = [_parsed(text) for text in os.environ.get(KEY_VARIABLE, "").split(",") if text.strip()] or [
         _key_file(tenant)
@@ -73,6 +75,11 @@ def _parsed(text: str) -> bytes:
 def _key_file(tenant: Tenant) -> bytes:
     """A key beside the data protects nothing from whoever holds both, so it is for a vault below home only."""
     file = tenant.vault / "key"
+    if tenant.config.vault_key == "required":
+        raise UsageError(
+            f"{KEY_VARIABLE}: is not set, and tenant {tenant.id} requires it (vault_key of tenant.yaml); "
+            "set it to the key in base64, a new one from: openssl rand -base64 32"
+        )
     if not file.exists():
         begun = (tenant.vault / "key.check").exists() or next(tenant.vault.rglob("*.enc"), None) is not None
         if begun or not tenant.vault.is_relative_to(tenant.home):
@@ -81,6 +88,7 @@ def _key_file(tenant: Tenant) -> bytes:
                 "set it to the key in base64"
             )
         _create_private(file, os.urandom(KEY_BYTES))
+        LOG.warning("the vault of tenant %s has a new key: %s; keep it safe, nothing opens without it", tenant.id, file)
     return file.read_bytes()
 
 

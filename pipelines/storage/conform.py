@@ -61,14 +61,15 @@ def conform_parts(frames: Iterable[pl.DataFrame], contract: Contract, day: date 
 
 
 def _increases(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
-    """Whether each row's key is greater than the one before; false where a part of a key is null."""
+    """Whether each row's key is greater than the one before, nulls last."""
     if frame.height < 2:
         return False
     less = pl.lit(False)
     for name in reversed(keys):
         before, now = pl.col(name).shift(1), pl.col(name)
-        less = (before < now) | ((before == now) & less)
-    return bool(frame.select(less.slice(1).fill_null(False).all()).item())
+        into_nulls = before.is_not_null() & now.is_null()
+        less = (before < now).fill_null(into_nulls) | (before.eq_missing(now) & less)
+    return bool(frame.select(less.slice(1).all()).item())
 
 
 def _must_be_unique(frame: pl.DataFrame, contract: Contract, day: date | None) -> None:

@@ -54,6 +54,17 @@ BATCHES = Contract(
             minimum=0,
             description="Other contents that its rows gave to a message id that had one; the rows count as any others.",
         ),
+        Column(
+            "replay_of",
+            "string",
+            description="Batch whose refused rows it replays; they count in both, so take `replayed` off the first.",
+        ),
+        Column(
+            "replayed",
+            "int64",
+            minimum=0,
+            description="Refused rows of it that replays have moved, and that count in the batches they moved to.",
+        ),
     ),
 )
 

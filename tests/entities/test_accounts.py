@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from pipelines.config import Tenant
-from pipelines.entities import accounts, consents, dimension_accounts
+from pipelines.entities import accounts, consents, dimension_accounts, ledgers
 from pipelines.entities.steps import STEPS
-from pipelines.landing import quarantine
+from pipelines.landing import quarantine, times
 from tests.landing.support import NOW, customer, event, land, tenant
 
 DAYS = [date(2026, 1, 2), date(2026, 1, 3)]
@@ -46,6 +46,39 @@ def test_ledgers_add_up(published: Tenant) -> None:
     rows = published.lake.scan("customer_events").group_by("date").len().sort("date").collect()["len"].to_list()
     assert rows == [2, 3]
     assert accounts.expected_rows(published, "customer_events", DAYS) == dict(zip(DAYS, rows, strict=True))
+
+
+def test_a_replayed_row_is_received_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tenant(tmp_path)
+    bad = [event(external_id=f"b-{n}", occurred_at="2026-01-02T10:00:00", timezone="Mars/Base") for n in range(3)]
+    first = land(where, "customer_events", [event(), *bad, event(external_id=...)]).batch_id
+    unread = land(where, "customer_events", b"\xff\xfe\0\0", "whole.ndjson").batch_id
+    before = ledgers.batches(where)
+    assert before["replay_of"].null_count() == before.height
+    assert before["replayed"].to_list() == [0, 0]
+    monkeypatch.setattr(times, "known_zone", lambda name: True)
+    monkeypatch.setattr(times, "ZoneInfo", lambda name: times.UTC)
+    read = quarantine.payload_of_bytes
+    two = "".join(json.dumps(event(external_id=f"w-{n}")) + "\n" for n in range(2)).encode()
+    monkeypatch.setattr(
+        quarantine, "payload_of_bytes", lambda data, name: read(two if name == "whole.ndjson" else data, name)
+    )
+    quarantine.replay(where, None, received_at=NOW)
+    run(where)
+    batches = where.lake.read("batches")
+    moved = {row["replay_of"]: row["received"] for row in batches.to_dicts() if row["replay_of"]}
+    assert moved == {first: 3, unread: 2}
+    own = {row["batch_id"]: row["replayed"] for row in batches.to_dicts() if not row["replay_of"]}
+    assert own == {first: 3, unread: 1}
+    once = batches.select(
+        (pl.col("received") - pl.col("replayed")).sum(),
+        pl.sum_horizontal("accepted", "duplicate", "superseded").sum(),
+        (pl.col("quarantined") - pl.col("replayed")).sum().alias("waiting"),
+    ).row(0)
+    assert once == (1 + 3 + 1 + 2, 6, 1)
+    result = accounts.counts_add_up(where, DAYS)
+    assert result.passed
+    assert result.evidence["received"] == 7
 
 
 def test_a_row_too_many_or_too_few_is_seen(published: Tenant) -> None:

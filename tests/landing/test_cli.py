@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.cli.ingest import COUNTS
 from pipelines.cli.main import main
 from pipelines.config import Workspace
 from tests.landing.support import event, ndjson
@@ -81,8 +82,45 @@ def test_a_folder_lands_by_its_names_and_the_rest_is_named(
     assert murmur(workspace, "ingest", "--tenant", "acme", "--dir", str(folder), "--json") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["total"]["accepted"] == 3
-    assert printed.err == "left: truth/a.ndjson: in no folder that is named like an entity\n"
+    assert printed.err == "skipped folders that are named like no entity, and their files: truth/ (1)\n"
+    (folder / "loose.ndjson").write_bytes(b"{}")
+    (folder / "truth" / "b.ndjson").write_bytes(b"{}")
+    assert murmur(workspace, "ingest", "--tenant", "acme", "--dir", str(folder), "--json") == 0
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].endswith("truth/ (2)")
+    assert errors[1] == "left: loose.ndjson: in no folder that is named like an entity"
     assert murmur(workspace, "ingest", "--tenant", "acme", "--dir", str(folder / "gone")) == 2
+
+
+def test_a_file_that_is_known_by_another_name_is_told_with_both(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    for name in ("monday.ndjson", "monday.ndjson", "tuesday.ndjson"):
+        (tmp_path / name).write_bytes(ndjson([event()]))
+        assert murmur(workspace, "ingest", "--tenant", "acme", "--entity", "customer_events", str(tmp_path / name)) == 0
+        printed = capsys.readouterr()
+        assert name in printed.out
+        told.append(printed.err)
+    assert told == [
+        "",
+        "monday.ndjson: received before; nothing to do\n",
+        "tuesday.ndjson: received before as monday.ndjson; nothing to do\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("none.json", b"[]"), ("none.json", b" [ ]\n"), ("none.csv", b"external_id,updated_at\n")]
+)
+def test_a_file_without_rows_says_so(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(data)
+    assert murmur(workspace, "ingest", "--tenant", "acme", "--entity", "customers", str(file), "--json") == 0
+    printed = capsys.readouterr()
+    assert printed.err == f"{name}: 0 rows; nothing to land\n"
+    assert json.loads(printed.out)["total"] == dict.fromkeys(COUNTS, 0)
 
 
 def test_the_inbox_lands_with_the_same_table(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.config import Tenant
-from pipelines.landing import erasure, locks, messages, store
+from pipelines.landing import erasure, locks, messages
 from pipelines.landing.store import Receipt
 from tests.landing.support import customer, event, land, rows, tenant
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -147,6 +148,29 @@ def test_the_key_comes_from_the_environment_or_a_private_file(tmp_path: Path, mo
     monkeypatch.setenv(vault.KEY_VARIABLE, "c2hvcnQ=")
     with pytest.raises(UsageError, match="is not base64 of 32 bytes"):
         vault.vault_keys(where)
+
+
+def test_where_a_made_key_lies_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    where = tenant(tmp_path)
+    for number in range(2):
+        land(where, "customers", [customer(external_id=f"c-{number}")])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(where.vault / "key") in caplog.text
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_tenant_may_require_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+    where = tenant(tmp_path)
+    if begun:
+        land(where, "customers", [customer()])
+    strict = replace(where, config=where.config.model_copy(update={"vault_key": "required"}))
+    before = everything_under(tmp_path)
+    with pytest.raises(UsageError, match=r"^MURMUR_VAULT_KEY: is not set, and tenant demo requires it \(vault_key of"):
+        land(strict, "customers", [customer(external_id="c-2")])
+    assert everything_under(tmp_path) == before
+    made = base64.b64encode((where.vault / "key").read_bytes()).decode() if begun else encoded(b"a")
+    monkeypatch.setenv(vault.KEY_VARIABLE, made)
+    assert land(strict, "customers", [customer(external_id="c-2")]).accepted == 1
 
 
 def test_without_its_key_or_with_another_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

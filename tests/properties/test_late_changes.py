@@ -37,6 +37,10 @@ def product(at: str, price: int = 900, **fields: Any) -> tuple[str, dict[str, An
     return "products", {"external_id": "p1", "updated_at": at, **kept, **fields}
 
 
+def viewed(at: str, product_id: str = "p1") -> tuple[str, dict[str, Any]]:
+    return event(f"view-{at}", "Product Viewed", at, product_id=product_id)
+
+
 def link(at: str, customer: str = "c1", **fields: Any) -> tuple[str, dict[str, Any]]:
     return "identity_links", {
         "flockr_vid": "v1",
@@ -89,6 +93,14 @@ SCENARIOS = {
         [product(SUNDAY, 400)],
     ),
     "a product that arrives": ([ADDED, QUIET], [product(MONDAY, 400)]),
+    "a product that was looked at, and moves to another category earlier than was known": (
+        [product(FRIDAY), viewed(FRIDAY), viewed(SUNDAY), product(MONDAY, category_path="garden"), QUIET],
+        [product(SATURDAY, category_path="garden")],
+    ),
+    "an earlier first category of a product that was looked at before it": (
+        [viewed(FRIDAY), viewed(SUNDAY), product(MONDAY), QUIET],
+        [product(SUNDAY, category_path="garden")],
+    ),
     "an earlier first version of a link that was clicked before": (
         [
             campaign("k1", FRIDAY),

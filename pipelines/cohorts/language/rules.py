@@ -155,7 +155,7 @@ _MODELS: dict[type, str] = {
 def _kind(value: Any) -> str | None:
     if isinstance(value, dict):
         return next((key for key in _KEYS if key in value), None)
-    return _MODELS.get(type(value))
+    return next((key for model, key in _MODELS.items() if isinstance(value, model)), None)
 
 
 Rule = Annotated[

@@ -168,7 +168,7 @@ _MODELS = {
 def _kind(value: Any) -> str | None:
     if isinstance(value, dict):
         return next((tag for key, tag in _KEYS if key in value), None)
-    return _MODELS.get(type(value))
+    return next((tag for model, tag in _MODELS.items() if isinstance(value, model)), None)
 
 
 Value = Annotated[

@@ -1,0 +1,135 @@
+"""Things that are numbered as they appear, with whole-number columns: subjects, values of a field, and pairs of them.
+
+Numbers hold for one run only; what is stored is sorted by id. Only storage and lookup.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipelines.errors import MurmurError
+from pipelines.storage.hashing import subject_key
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+#: Bits of a pair's code that hold the number of the second thing.
+ITEM_BITS = 24
+_ITEMS = (1 << ITEM_BITS) - 1
+
+
+@dataclass
+class Space:
+    """Integer codes, numbered in the order in which they first came, with columns.
+
+    Attributes:
+        defaults: column -> value of what was never touched.
+        height: how many there are.
+    """
+
+    defaults: dict[str, int] = field(default_factory=dict)
+    height: int = 0
+    _sorted: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _number: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _codes: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _columns: dict[str, Ints] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Ints:
+        """The column, one value for each number; it may be written to until something new is added."""
+        return self._columns[name][: self.height]
+
+    @property
+    def codes(self) -> Ints:
+        """Code of each number."""
+        return self._codes[: self.height]
+
+    def column(self, name: str, default: int = 0) -> None:
+        """Have a column of that name."""
+        if name not in self._columns:
+            self.defaults[name] = default
+            self._columns[name] = np.full(len(self._codes), default, dtype=np.int64)
+
+    def find(self, codes: Ints) -> Ints:
+        """Number of each code; -1 where there is none."""
+        if not self.height:
+            return np.full(len(codes), -1, dtype=np.int64)
+        place = np.minimum(np.searchsorted(self._sorted, codes), self.height - 1)
+        return np.where(self._sorted[place] == codes, self._number[place], -1)
+
+    def number(self, codes: Ints) -> Ints:
+        """Number of each code; new codes are added in their order."""
+        found = self.find(codes)
+        missing = found < 0
+        if missing.any():
+            self._add(np.unique(codes[missing]))
+            found = self.find(codes)
+        return found
+
+    def _add(self, fresh: Ints) -> None:
+        start, self.height = self.height, self.height + len(fresh)
+        self._grow()
+        self._codes[start : self.height] = fresh
+        place = np.searchsorted(self._sorted, fresh)
+        self._sorted = np.insert(self._sorted, place, fresh)
+        self._number = np.insert(self._number, place, np.arange(start, self.height, dtype=np.int64))
+
+    def _grow(self) -> None:
+        size = len(self._codes)
+        if self.height <= size:
+            return
+        larger = max(self.height, size + size // 4, 1024)
+        self._codes = np.concatenate([self._codes, np.zeros(larger - size, dtype=np.int64)])
+        for name, values in self._columns.items():
+            added = np.full(larger - size, self.defaults[name], dtype=np.int64)
+            self._columns[name] = np.concatenate([values, added])
+
+
+@dataclass
+class Names(Space):
+    """Strings, by their hash; two strings with one hash are refused."""
+
+    _ids: pl.Series = field(default_factory=lambda: pl.Series("id", [], dtype=pl.String))
+
+    @property
+    def ids(self) -> pl.Series:
+        """String of each number."""
+        return self._ids
+
+    def of(self, ids: pl.Series) -> Ints:
+        """Number of each string.
+
+        Raises:
+            MurmurError: two different strings have the same hash.
+        """
+        frame = pl.DataFrame({"id": ids})
+        codes = frame.select(subject_key("id")).to_series().to_numpy()
+        known = self.height
+        numbers = self.number(codes)
+        if self.height > known:
+            first = pl.DataFrame({"number": numbers, "id": ids}).filter(pl.col("number") >= known)
+            named = first.unique("number", keep="any").sort("number")["id"]
+            self._ids = pl.concat([self._ids, named], rechunk=True)
+        if not (self._ids.gather(numbers) == ids).all():
+            raise MurmurError("two ids have the same 64-bit key, which cannot be told apart; please report it")
+        return numbers
+
+
+def pair_codes(first: Ints, second: Ints) -> Ints:
+    """One code for two numbers.
+
+    Raises:
+        MurmurError: the second space is too large to be paired.
+    """
+    if len(second) and int(second.max()) > _ITEMS:
+        raise MurmurError(
+            f"a field of a cohort has more than {_ITEMS} different values; count them by a narrower field"
+        )
+    return (first << ITEM_BITS) | second
+
+
+def parts(codes: Ints) -> tuple[Ints, Ints]:
+    """The two numbers of each code."""
+    return codes >> ITEM_BITS, codes & _ITEMS

@@ -1,0 +1,137 @@
+"""Running totals of the subjects of one kind, by subject and by subject and key of a family, and their distinct values.
+
+The working form has numbers for ids; the stored form has the ids and is sorted, so that equal states are equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from pipelines.cohorts.daily.space import Ints, Names, Space, pair_codes, parts
+from pipelines.cohorts.daily.totals import Total
+
+#: Value of ``first`` and ``last`` where nothing counts.
+NONE = -(2**62)
+
+
+@dataclass
+class State:
+    """State at the end of a day.
+
+    Attributes:
+        subjects: by subject: a column per total without key, and those of the latches of cohorts without family.
+        families: key field -> by subject and key: totals with that key, and latches of its cohorts.
+        values: field -> its values, for keys and for what is counted as distinct.
+        distinct: name of a distinct total -> how many counting rows each pair of subject and value has.
+        bounds: percentiles of the day, by name; absent where there is none.
+        first_day: ordinal of the first day with rows; 0 before it.
+    """
+
+    subjects: Names = field(default_factory=Names)
+    families: dict[str, Space] = field(default_factory=dict)
+    values: dict[str, Names] = field(default_factory=dict)
+    distinct: dict[str, Space] = field(default_factory=dict)
+    bounds: dict[str, int] = field(default_factory=dict)
+    first_day: int = 0
+    _totals: dict[str, Total] = field(default_factory=dict)
+
+    def space(self, key: str) -> Space:
+        """Subjects, or the pairs of a family."""
+        return self.families[key] if key else self.subjects
+
+    def have(self, totals: list[Total]) -> None:
+        """Have a column for every total."""
+        self.family("")
+        for total in totals:
+            self._totals[total.name] = total
+            self.family(total.key)
+            default = NONE if total.kind in ("first", "last", "min", "max") else 0
+            self.space(total.key).column(total.name, default)
+            if total.kind == "distinct":
+                self.values.setdefault(total.field, Names())
+                self.distinct.setdefault(total.name, Space()).column("rows")
+
+    def family(self, key: str) -> None:
+        """Have the pairs of a family."""
+        if key and key not in self.families:
+            self.families[key] = Space()
+            self.values.setdefault(key, Names())
+        self.space(key).column("changed", NONE)
+
+    def owners(self, key: str) -> Ints:
+        """Number of the subject of each row of a space."""
+        if not key:
+            return np.arange(self.subjects.height, dtype=np.int64)
+        return parts(self.families[key].codes)[0]
+
+    def keys(self, key: str) -> pl.Series:
+        """Value of the family's field of each row of its space."""
+        return self.values[key].ids.gather(parts(self.families[key].codes)[1])
+
+    def stored(self) -> dict[str, pl.DataFrame]:
+        """Frames that say everything, sorted."""
+        frames = {"subjects": self._frame(self.subjects, {"subject": self.subjects.ids}, ["subject"])}
+        frames["bounds"] = pl.DataFrame(
+            {"name": ["", *self.bounds], "value": [self.first_day, *self.bounds.values()]},
+            schema={"name": pl.String, "value": pl.Int64},
+        ).sort("name")
+        for key, space in self.families.items():
+            ids = {"subject": self.subjects.ids.gather(self.owners(key)), "key": self.keys(key)}
+            frames[f"family-{key}"] = self._frame(space, ids, ["subject", "key"])
+        for place, (total, space) in enumerate(sorted(self.distinct.items())):
+            frames[f"distinct-{place}"] = self._pairs(total, space)
+        return frames
+
+    def _frame(self, space: Space, ids: Mapping[str, pl.Series], order: list[str]) -> pl.DataFrame:
+        return pl.DataFrame({**ids, **{name: space[name] for name in sorted(space.defaults)}}).sort(order)
+
+    def _pairs(self, name: str, space: Space) -> pl.DataFrame:
+        owner, value = parts(space.codes)
+        total, kept = self._totals[name], space["rows"] != 0
+        owner, ids = owner[kept], {}
+        if total.key:
+            ids["key"] = self.keys(total.key).gather(owner)
+            owner = self.owners(total.key)[owner]
+        ids = {"subject": self.subjects.ids.gather(owner), **ids}
+        frame = pl.DataFrame(
+            {**ids, "value": self.values[total.field].ids.gather(value[kept]), "rows": space["rows"][kept]}
+        )
+        return frame.sort(*ids, "value")
+
+    @classmethod
+    def restored(cls, frames: Mapping[str, pl.DataFrame], totals: list[Total]) -> State:
+        """The working form of what ``stored`` gave."""
+        state = cls()
+        state.have(totals)
+        _fill(state.subjects, state.subjects.of(frames["subjects"]["subject"]), frames["subjects"], ("subject",))
+        for name, value in frames["bounds"].iter_rows():
+            if name:
+                state.bounds[name] = value
+            else:
+                state.first_day = value
+        for key, space in state.families.items():
+            frame = frames[f"family-{key}"]
+            _fill(space, space.number(state.pairs(frame["subject"], frame["key"], key)), frame, ("subject", "key"))
+        for place, (name, space) in enumerate(sorted(state.distinct.items())):
+            frame, total = frames[f"distinct-{place}"], state._totals[name]
+            owners = state.subjects.of(frame["subject"])
+            if total.key:
+                owners = state.families[total.key].number(pair_codes(owners, state.values[total.key].of(frame["key"])))
+            codes = pair_codes(owners, state.values[total.field].of(frame["value"]))
+            _fill(space, space.number(codes), frame, ("subject", "key", "value"))
+        return state
+
+    def pairs(self, subjects: pl.Series, values: pl.Series, field: str) -> Ints:
+        """Codes of pairs of subject and value."""
+        return pair_codes(self.subjects.of(subjects), self.values[field].of(values))
+
+
+def _fill(space: Space, numbers: Ints, frame: pl.DataFrame, ids: tuple[str, ...]) -> None:
+    for name in frame.columns:
+        if name not in ids:
+            space.column(name, space.defaults.get(name, 0))
+            space[name][numbers] = frame[name].to_numpy()

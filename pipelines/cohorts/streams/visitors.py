@@ -1,0 +1,137 @@
+"""Rows of visitors' streams, day by day: what they looked at, wished for, added, bought and ordered.
+
+Rows are anchored to the day of ``at``, and a row may come to count or cease to up to ``REACH`` days later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import polars as pl
+
+from pipelines.cohorts.cart_state import INF
+from pipelines.cohorts.streams.states import SIGNAL, with_states
+from pipelines.config import Tenant
+from pipelines.signals.units import DAY
+
+ACTS = ("view", "add", "remove", "wishlist", "unwishlist", "alert", "checkout")
+SCARCITY = "signal.scarcity_state"
+SCARCE = ("low", "critical")
+#: Stream -> how many days after its own a row may still change.
+REACH = {"scarce_day": 1}
+#: Tables that each stream is read from.
+TABLES = {
+    **dict.fromkeys(ACTS, ("visitor_acts",)),
+    "buy": ("visitor_purchases",),
+    "order": ("visitor_orders",),
+    "activity": ("visitor_daily",),
+    "scarce_day": ("visitor_acts", "visitor_purchases", "signal_crossings", "signal_snapshots"),
+}
+_ONE = timedelta(days=1)
+
+
+@dataclass
+class Visitors:
+    """Visitors' streams of a tenant; the tables of a few days are kept, so that several streams read them once."""
+
+    tenant: Tenant
+    _kept: dict[tuple[str, date], pl.DataFrame] = field(default_factory=dict)
+
+    def rows(self, stream: str, fields: Iterable[str], day: date, known: date) -> pl.DataFrame:
+        """Rows of a stream that are anchored on a day.
+
+        Args:
+            stream: its name.
+            fields: fields that the rows must have.
+            day: tenant day of ``at``.
+            known: nothing that happened after this day is known.
+
+        Returns:
+            ``subject`` String, ``at``, ``since`` and ``until`` Int64 microseconds, ``weight`` Int64 (how many events
+            the row stands for), and the fields.
+        """
+        wanted = sorted(fields)
+        if stream == "scarce_day":
+            return _scarce_days(self, day, known)
+        if stream == "activity":
+            seen = self.table("visitor_daily", day, ["flockr_vid", "last_at"])
+            return _shaped(seen.rename({"last_at": "at"}), [])
+        if stream == "order":
+            placed = self.table("visitor_orders", day, ["flockr_vid", "order_id", "ordered_at"])
+            return _shaped(placed.rename({"ordered_at": "at"}), [name for name in wanted if name == "order_id"])
+        rows = self.products(stream, day)
+        return _shaped(with_states(self.tenant.lake, rows, wanted, day), wanted)
+
+    def products(self, stream: str, day: date) -> pl.DataFrame:
+        """What visitors did with products on a day: ``flockr_vid``, ``at`` and the columns of the stream's table."""
+        if stream == "buy":
+            names = ["flockr_vid", "product_id", "category", "order_id", "discounted", "ordered_at"]
+            return self.table("visitor_purchases", day, names).rename({"ordered_at": "at"})
+        names = ["flockr_vid", "occurred_at", "act", "product_id", "session_id", "category", "outlet_id", "count"]
+        acts = self.table("visitor_acts", day, names)
+        return acts.filter(pl.col("act") == stream).rename({"occurred_at": "at", "count": "weight"})
+
+    def table(self, name: str, day: date, columns: list[str]) -> pl.DataFrame:
+        """Columns of a day of a table."""
+        key = (name, day)
+        if key not in self._kept:
+            self._kept[key] = self.tenant.lake.scan(name, [day]).select(columns).collect()
+        return self._kept[key]
+
+    def forget(self, keep: set[date]) -> None:
+        """Let go of the tables of all days but some."""
+        self._kept = {key: frame for key, frame in self._kept.items() if key[1] in keep}
+
+
+def _shaped(rows: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
+    at = pl.col("at").dt.epoch("us")
+    weight = pl.col("weight") if "weight" in rows.columns else pl.lit(1, dtype=pl.Int64)
+    return rows.select(
+        pl.col("flockr_vid").alias("subject"),
+        at.alias("at"),
+        at.alias("since"),
+        pl.lit(INF, dtype=pl.Int64).alias("until"),
+        weight.alias("weight"),
+        *fields,
+    )
+
+
+def _scarce_days(source: Visitors, day: date, known: date) -> pl.DataFrame:
+    """One row per visitor and product viewed on a day, until it is converted, and one from then on."""
+    pair = ["flockr_vid", "product_id"]
+    views = with_states(source.tenant.lake, source.products("view", day), [SCARCITY], day)
+    views = views.filter(pl.col("product_id").is_not_null()).select(*pair, pl.col("at").dt.epoch("us"), SCARCITY)
+    done = [
+        source.products(stream, each).select(*pair, pl.col("at").dt.epoch("us").alias("done"))
+        for stream in ("add", "buy")
+        for each in (day, day + _ONE)
+        if each <= known
+    ]
+    acts = pl.concat(done) if done else pl.DataFrame(schema={**dict.fromkeys(pair, pl.String), "done": pl.Int64})
+    acts = acts.join(views.select(pair).unique(), on=pair, how="semi").sort("done")
+    # The last view before an act is the nearest, so it alone decides whether a day has passed.
+    nearest = acts.join_asof(
+        views.select(*pair, seen="at").sort("seen"), left_on="done", right_on="seen", by=pair, check_sortedness=False
+    )
+    timely = nearest.filter(pl.col("done") - pl.col("seen") <= DAY)
+    first = timely.group_by(pair).agg(pl.col("done").min())
+    days = views.group_by(pair).agg(
+        pl.col("at").min(), pl.col(SCARCITY).is_in(list(SCARCE)).fill_null(False).any().alias("scarce")
+    )
+    joined = days.join(first, on=pair, how="left").rename({"flockr_vid": "subject"})
+    shared = ["subject", "at", "since", "until", "weight", "product_id", "scarce", "converted"]
+    one = pl.lit(1, dtype=pl.Int64).alias("weight")
+    viewed = joined.with_columns(
+        pl.col("at").alias("since"), pl.col("done").fill_null(INF).alias("until"), one, pl.lit(False).alias("converted")
+    )
+    converted = joined.filter(pl.col("done").is_not_null()).with_columns(
+        pl.col("done").alias("since"), pl.lit(INF, dtype=pl.Int64).alias("until"), one, pl.lit(True).alias("converted")
+    )
+    return pl.concat([viewed.select(shared), converted.select(shared)])
+
+
+def signals_of(fields: Iterable[str]) -> set[str]:
+    """Signals whose states some fields are."""
+    return {name.removeprefix(SIGNAL) for name in fields if name.startswith(SIGNAL)}
