@@ -15,6 +15,7 @@ from schemas.entities.activity import CUSTOMER_EVENTS
 from schemas.entities.campaigns import CAMPAIGN_STATUSES, CAMPAIGN_TYPES, CONTACT_CHANNELS, OPT_OUT_REASONS
 from schemas.tables import (
     COHORT_MEMBERSHIP,
+    COHORT_MEMBERSHIP_HISTORY,
     COHORT_SIZES,
     COHORT_TRANSITIONS,
     DATE,
@@ -46,6 +47,7 @@ DATASETS: dict[str, Contract] = {
         SIGNAL_SNAPSHOTS,
         SIGNAL_CROSSINGS,
         EVENTS,
+        COHORT_MEMBERSHIP_HISTORY,
     )
 }
 

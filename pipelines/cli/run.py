@@ -20,6 +20,7 @@ from pipelines.freshness import Freshness, reasons
 from pipelines.landing.days import days_left_out
 from pipelines.step import Step
 from schemas.registry import LAKE
+from schemas.tables import OPEN_SPANS
 
 
 @click.command()
@@ -129,10 +130,11 @@ def _state(freshness: Freshness, step: Step, available: Sequence[date]) -> list[
     stale = freshness.stale(step, available)
     due = not step.partitioned and freshness.due(step, available)
     because = Counter(reasons(freshness, step, stale).values())
+    computed = freshness.computed_days(step) if step.partitioned else []
     found = []
     for output in step.outputs:
         counted = lake.rows(output) if lake.exists(output) else {}
-        days = sorted(day for day in counted if day) if output in LAKE else freshness.computed_days(step)
+        days = sorted(day for day in counted if day and day != OPEN_SPANS) if output in LAKE else computed
         found.append(
             {
                 "stage": step.group,

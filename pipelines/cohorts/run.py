@@ -113,7 +113,7 @@ def cart_facts(lake: Lake, span: Span) -> Facts:
     steps = lake.scan("cart_activity", days).select(*STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
     ended = lake.scan("visitor_orders", days).select("flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at"))
     crossed = lake.scan("signal_crossings", days).filter(
-        (pl.col("signal_id") == SCARCITY) & pl.col("suppressed_by").is_null()
+        (pl.col("signal_id") == SCARCITY) & pl.col("suppressed_by").is_null() & pl.col("place").is_null()
     )
     end = pl.col("date").replace_strict(pl.Series(days, dtype=pl.Date), span.ends, return_dtype=pl.Int64)
     crossings = crossed.select(

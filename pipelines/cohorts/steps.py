@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pipelines.cohorts.checks import CHECKS
+from pipelines.cohorts.checks import CHECKS as COHORT_CHECKS
+from pipelines.cohorts.history import run as history
+from pipelines.cohorts.history.checks import CHECKS as HISTORY_CHECKS
 from pipelines.cohorts.run import run
-from pipelines.step import Step
+from pipelines.step import Check, Step
 
 STEPS: tuple[Step, ...] = (
     Step(
@@ -23,6 +25,20 @@ STEPS: tuple[Step, ...] = (
         carries_state=True,
         description="Who is in which cohort at the end of each day, who came and went, and how many.",
     ),
+    Step(
+        name=history.STEP,
+        group="cohorts",
+        outputs=(history.TABLE,),
+        inputs=(history.MOVED,),
+        run=history.run,
+        carries_state=True,
+        advance=history.advance,
+        # Where the day before is not there, its members are taken from those of the day.
+        lookback=lambda tenant: {history.MOVED: 1},
+        description="Spans of membership in valid time; those that are open lie in the partition 9999-12-31.",
+    ),
 )
+
+CHECKS: tuple[Check, ...] = (*COHORT_CHECKS, *HISTORY_CHECKS)
 
 __all__ = ["CHECKS", "STEPS"]

@@ -17,6 +17,7 @@ References = tuple[dict[str, int], float]
 SOURCES: dict[str, tuple[str, ...]] = {
     "events": ("customer_events",),
     "cohort_membership": ("customer_events", "transactions"),
+    "cohort_membership_history": ("customer_events", "transactions"),
     "cohort_transitions": ("customer_events", "transactions"),
     "cohort_sizes": ("customer_events", "transactions"),
     "signal_snapshots": ("customer_events", "transactions", "stock_levels"),

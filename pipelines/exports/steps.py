@@ -13,6 +13,7 @@ from threading import Lock
 import polars as pl
 
 from pipelines.calendar import Day, day_of
+from pipelines.cohorts.history import official
 from pipelines.config import Tenant
 from pipelines.exports.campaigns.inputs import TABLES as CAMPAIGN_TABLES
 from pipelines.exports.campaigns.inputs import read_inputs
@@ -27,6 +28,7 @@ from pipelines.step import Check, CheckResult, Step
 from pipelines.storage.lake import Commit
 from pipelines.storage.objects import ObjectStore
 from schemas.exports import CAMPAIGN_FILES, CSV_FILES, DATASETS
+from schemas.tables import OPEN_SPANS
 
 Published = tuple[Day, Revision, bool]
 
@@ -35,6 +37,16 @@ NOW: Clock = partial(datetime.now, UTC)
 
 #: Days published at once; each waits for about a dozen small requests.
 WORKERS = 8
+
+#: Datasets of spans, whose open ones lie in a partition of their own.
+SPANS = ("cohort_membership_history",)
+
+#: Datasets of which only the rows of the active definition are published.
+OFFICIAL = {
+    "cohort_membership": official.membership,
+    "cohort_transitions": official.transitions,
+    "cohort_sizes": official.sizes,
+}
 
 S3_OUTPUTS = {dataset: f"s3_{dataset}" for dataset in DATASETS}
 GCS_OUTPUTS = {file: f"gcs_{file}" for file in CSV_FILES}
@@ -48,9 +60,21 @@ def parquet_exports(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) ->
     """
     store = export_store(tenant, "s3")
     bounds = [day_of(day, tenant.zone) for day in days]
-    done = {name: _publish_dataset(tenant, store, name, bounds) if store else [] for name in DATASETS}
+    done = {
+        name: _publish_dataset(tenant, store, name, [*bounds, *_open_spans(tenant, name)]) if store else []
+        for name in DATASETS
+    }
     record_published(tenant, [(day, revision) for published in done.values() for day, revision, _ in published], clock)
     return {output: _outcome(output, done[name]) for name, output in S3_OUTPUTS.items()}
+
+
+def _open_spans(tenant: Tenant, dataset: str) -> list[Day]:
+    """The partition of what has not ended, last; its bounds are those of the newest day, at whose end it is open."""
+    days = tenant.lake.days(dataset) if dataset in SPANS else []
+    if len(days) < 2 or days[-1] != OPEN_SPANS:
+        return []
+    newest = day_of(days[-2], tenant.zone)
+    return [Day(OPEN_SPANS, newest.start, newest.end)]
 
 
 def _publish_dataset(tenant: Tenant, store: ObjectStore, dataset: str, bounds: Sequence[Day]) -> list[Published]:
@@ -64,7 +88,8 @@ def _publish_dataset(tenant: Tenant, store: ObjectStore, dataset: str, bounds: S
     rows = tenant.lake.scan(table, days)
 
     def content(day: Day, folder: Path) -> Content:
-        frame = rows.filter(pl.col("date") == day.date).collect()
+        told = OFFICIAL.get(dataset)
+        frame = told(tenant, day.date) if told else rows.filter(pl.col("date") == day.date).collect()
         unresolved, completeness = references[day.date]
         return write_partition(
             dataset,
@@ -145,7 +170,8 @@ def _verified(dataset: str, kind: str, tenant: Tenant, days: Sequence[date]) -> 
     store = export_store(tenant, "s3" if kind == "s3" else "gcs")
     folder = dataset if kind == "s3" else ""
     problems: list[str] = []
-    for day in days if store else ():
+    open_too = [each.date for each in _open_spans(tenant, dataset)]
+    for day in [*days, *open_too] if store else ():
         assert store is not None  # noqa: S101
         problems += partition_problems(store, Place(dataset, day, folder))
     return CheckResult(

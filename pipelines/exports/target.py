@@ -44,7 +44,9 @@ def export_store(tenant: Tenant, kind: Literal["s3", "gcs"]) -> ObjectStore | No
 def promised_at(tenant: Tenant, day: Day) -> datetime:
     """When the files of a day are due: ``exports.promised_by`` of the next day, in the tenant's zone."""
     due = time.fromisoformat(tenant.config.exports.promised_by)
-    return datetime.combine(day.date + timedelta(days=1), due, tzinfo=tenant.zone).astimezone(UTC)
+    # Not from the day's date, which for open spans is no day; noon is on the day whatever the clocks do.
+    ended = (day.start.astimezone(tenant.zone) + timedelta(hours=12)).date()
+    return datetime.combine(ended + timedelta(days=1), due, tzinfo=tenant.zone).astimezone(UTC)
 
 
 def record_published(tenant: Tenant, revisions: Sequence[tuple[Day, Revision]], clock: Clock) -> None:

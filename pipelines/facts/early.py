@@ -50,11 +50,6 @@ def publications(tenant: Tenant) -> Weights:
     It counts from the day on which the product is first viewed, sold or measured, or is published where that is later:
     who was not there does not learn of it, and who is there has learned of it.
     """
-    tables = {"product_hourly": pl.col("views") != 0, "product_daily": _SOLD, "stock_levels": pl.lit(value=True)}
-    first_days = [
-        of_partitions(tenant, table, "products", partial(_named, rows)).group_by("id").agg(pl.col("date").min())
-        for table, rows in tables.items()
-    ]
     said = pl.concat_str("external_id", pl.col("first_published_at").to_physical(), separator="\x1f").alias("weight")
     told = tenant.lake.scan("products").filter(pl.col("first_published_at").is_not_null())
     published = told.select(
@@ -62,10 +57,27 @@ def publications(tenant: Tenant) -> Weights:
         local_date(pl.col("first_published_at"), tenant.zone).alias("day"),
         said,
     )
-    known = published.with_columns(subject_key("weight")).join(pl.concat(first_days).unique(), on="id")
+    known = published.with_columns(subject_key("weight")).join(first_named(tenant), on="id")
     return _summed(known.select(pl.max_horizontal("date", "day").alias("date"), "weight").collect())
 
 
+def first_named(tenant: Tenant) -> pl.LazyFrame:
+    """``id`` of products and ``date``: the first day on which each table names them, when signals learn of them."""
+    tables = {
+        "product_hourly": _WANTED,
+        "product_daily": _SOLD,
+        "stock_levels": pl.lit(value=True),
+        "cart_activity": pl.lit(value=True),
+        "visitor_purchases": pl.lit(value=True),
+    }
+    first_days = [
+        of_partitions(tenant, table, "products_named", partial(_named, rows)).group_by("id").agg(pl.col("date").min())
+        for table, rows in tables.items()
+    ]
+    return pl.concat(first_days).unique()
+
+
+_WANTED = pl.any_horizontal(pl.col("views", "adds", "purchases") != 0)
 _SOLD = pl.any_horizontal(pl.col("views", "adds", "purchases", "units_sold", "units_returned") != 0)
 
 

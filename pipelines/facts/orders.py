@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from pipelines.facts.through_time import with_value
+
 ORDER_STATUSES = ("paid", "fulfilled", "completed", "partially_returned")
 TRANSACTION_COLUMNS = (
     "external_id",
@@ -21,9 +23,11 @@ TRANSACTION_COLUMNS = (
     "currency",
     "discount_minor",
     "net_minor",
+    "coupon_codes",
     "campaign_ids",
     "lines",
 )
+ONLINE_CHANNELS = ("web", "app", "marketplace", "phone")
 _LINE = pl.Struct(
     {
         "line_no": pl.Int64(),
@@ -31,6 +35,7 @@ _LINE = pl.Struct(
         "quantity": pl.Int64(),
         "line_net_minor": pl.Int64(),
         "line_discount_minor": pl.Int64(),
+        "category": pl.String(),
     }
 )
 
@@ -62,10 +67,14 @@ def sales_and_returns(transactions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def order_lines(orders: pl.DataFrame) -> pl.DataFrame:
-    """One row per line of ``sales_and_returns``, without ``date``.
+def order_lines(orders: pl.DataFrame, categories: pl.DataFrame) -> pl.DataFrame:
+    """One row per line of ``sales_and_returns``, without ``date``; in no order.
 
     Lines keep their own numbers where these tell the lines of an order apart, otherwise they are numbered from 1.
+
+    Args:
+        orders: ``sales_and_returns``.
+        categories: ``through_time.changes`` of ``category_path``.
     """
     opened = (
         orders.filter(pl.col("lines").is_not_null() & (pl.col("lines") != "[]"))
@@ -77,7 +86,7 @@ def order_lines(orders: pl.DataFrame) -> pl.DataFrame:
         .explode("lines", "_position")
     )
     line = pl.col("lines").struct
-    return opened.select(
+    rows = opened.select(
         "order_id",
         pl.when("_numbered").then(line.field("line_no")).otherwise("_position").alias("line_no"),
         "kind",
@@ -91,13 +100,30 @@ def order_lines(orders: pl.DataFrame) -> pl.DataFrame:
         "currency",
         "outlet_id",
         "channel",
+        line.field("category").alias("_own"),
+        ((line.field("line_discount_minor") != 0).fill_null(False) | _has_coupon()).alias("discounted"),
     )
+    named = with_value(rows, categories, key="product_id", instant="occurred_at", name="category")
+    return named.with_columns(pl.coalesce("category", "_own").alias("category")).drop("_own")
 
 
-def customer_orders(orders: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    """One row per order or return, without ``date``, from ``sales_and_returns`` and its ``order_lines``."""
-    units = lines.group_by("order_id").agg(pl.col("quantity").sum().alias("units"))
-    return orders.join(units, on="order_id", how="left").select(
+def customer_orders(orders: pl.DataFrame, lines: pl.DataFrame, kinds: pl.DataFrame) -> pl.DataFrame:
+    """One row per order or return, without ``date``.
+
+    Args:
+        orders: ``sales_and_returns``.
+        lines: their ``order_lines``.
+        kinds: ``through_time.changes`` of the ``kind`` of outlets.
+    """
+    totals = lines.group_by("order_id").agg(
+        pl.col("quantity").sum().alias("units"),
+        pl.col("discounted").any().alias("_in_lines"),
+        pl.col("product_id").drop_nulls().unique().sort().alias("v"),
+    )
+    placed = with_value(orders, kinds, key="outlet_id", instant="occurred_at", name="_kind")
+    of_all = (pl.col("discount_minor") != 0).fill_null(False) | _has_coupon()
+    online = pl.col("channel").is_in(ONLINE_CHANNELS) | (pl.col("_kind") == "online").fill_null(False)
+    return placed.join(totals, on="order_id", how="left").select(
         "order_id",
         "kind",
         "sale_id",
@@ -111,6 +137,9 @@ def customer_orders(orders: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
         "outlet_id",
         "campaign_ids",
         "sent_customer_id",
+        (of_all | pl.col("_in_lines").fill_null(False)).alias("discounted"),
+        pl.when(online).then(pl.lit("online")).otherwise(pl.lit("outlet")).alias("side"),
+        _json_list("v").fill_null("[]").alias("product_ids"),
     )
 
 
@@ -136,6 +165,17 @@ def customer_daily(orders: pl.DataFrame) -> pl.DataFrame:
 def _signed(amount: pl.Expr) -> pl.Expr:
     """An amount as written on a sale, and taken back on a return."""
     return pl.when(pl.col("kind") == "return").then(-amount.abs()).otherwise(amount).fill_null(0)
+
+
+def _has_coupon() -> pl.Expr:
+    return (pl.col("coupon_codes") != "[]").fill_null(False)
+
+
+def _json_list(column: str) -> pl.Expr:
+    """A list of strings as canonical JSON text."""
+    wrapped = pl.struct(column).struct.json_encode()
+    text = wrapped.str.strip_prefix(f'{{"{column}":').str.strip_suffix("}")
+    return pl.when(pl.col(column).is_not_null()).then(text)
 
 
 def _numbers_tell_apart() -> pl.Expr:

@@ -78,7 +78,7 @@ def total_changes(before: pl.DataFrame, measured: pl.DataFrame, inside: pl.DataF
 
 def _outermost(path: pl.DataFrame, inside: pl.DataFrame) -> pl.DataFrame:
     """The path of each place up to the instant at which one around it is measured, and nothing there from then on."""
-    named = path.with_columns(_place().alias("place"))
+    named = path.with_columns(place().alias("place"))
     until = _covered(named.group_by("product_id", "place").agg(pl.col("at").min()), inside)
     if until.is_empty():
         return path
@@ -104,7 +104,8 @@ def _covered(first: pl.DataFrame, inside: pl.DataFrame) -> pl.DataFrame:
     return covers.group_by("product_id", "place").agg(pl.col("at").min().alias("until"))
 
 
-def _place() -> pl.Expr:
+def place() -> pl.Expr:
+    """Name of a place: ``o:`` and an outlet, ``g:`` and a group, or empty for the whole tenant."""
     return pl.coalesce(_outlet("outlet_id"), _group("group_id"), pl.lit(""))
 
 

@@ -15,11 +15,11 @@ from pipelines.entities.identity import link_spans, with_visitor
 from pipelines.entities.merges import holder_at
 from pipelines.facts import events as event_rollups
 from pipelines.facts import orders as order_rollups
-from pipelines.facts import places, stock, visitor_orders, visitors
+from pipelines.facts import places, purchases, stock, visitor_orders, visitors
 from pipelines.facts import products as product_rollups
 from pipelines.facts.checks import CHECKS
 from pipelines.facts.stock_days import days_with_stock
-from pipelines.facts.through_time import changes
+from pipelines.facts.through_time import VERSION, changes
 from pipelines.step import Step, Writers, publish
 from pipelines.storage.lake import Commit
 
@@ -60,26 +60,31 @@ def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
     def fill(writers: Writers) -> None:
         who = _identity(tenant)
+        categories = _changes(tenant, "products", "category_path")
+        kinds = _changes(tenant, "outlets", "kind")
         by_event = _reached(tenant, days, who).with_columns(local_date(pl.col("ordered_at"), tenant.zone).alias("date"))
         sold = _days_with_rows(tenant, "transactions")
         for day in days:
             on_day = by_event.filter(pl.col("date") == day).drop("date")
+            lines = writers["order_lines"].contract.empty()
             if day not in sold:
                 _put_empty(writers, ("customer_orders", "order_lines", "customer_daily"), day)
-                writers["visitor_orders"].put(day, on_day)
-                continue
-            scan = tenant.lake.scan("transactions", [day]).select(order_rollups.TRANSACTION_COLUMNS)
-            transactions = who.with_holder(scan.collect(engine="streaming"))
-            counted = order_rollups.sales_and_returns(transactions)
-            lines = order_rollups.order_lines(counted)
-            orders = order_rollups.customer_orders(counted, lines)
-            by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), who.visitors)
-            writers["order_lines"].put(day, lines)
-            writers["customer_orders"].put(day, orders)
-            writers["customer_daily"].put(day, order_rollups.customer_daily(orders))
-            writers["visitor_orders"].put(day, visitor_orders.visitor_orders(on_day, by_link))
+            else:
+                scan = tenant.lake.scan("transactions", [day]).select(order_rollups.TRANSACTION_COLUMNS)
+                transactions = who.with_holder(scan.collect(engine="streaming"))
+                counted = order_rollups.sales_and_returns(transactions)
+                lines = order_rollups.order_lines(counted, categories)
+                orders = order_rollups.customer_orders(counted, lines, kinds)
+                by_link = visitor_orders.linked(transactions.filter(order_rollups.is_order()), who.visitors)
+                writers["order_lines"].put(day, lines)
+                writers["customer_orders"].put(day, orders)
+                writers["customer_daily"].put(day, order_rollups.customer_daily(orders))
+                on_day = visitor_orders.visitor_orders(on_day, by_link)
+            writers["visitor_orders"].put(day, on_day.drop("event_id"))
+            said = _standing_for_orders(tenant, day, on_day)
+            writers["visitor_purchases"].put(day, purchases.visitor_purchases(on_day, lines, said, categories))
 
-    return publish(tenant, ("customer_orders", "order_lines", "visitor_orders", "customer_daily"), fill)
+    return publish(tenant, _OF_ORDERS, fill)
 
 
 def product_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
@@ -176,6 +181,18 @@ def _reached(tenant: Tenant, days: Sequence[date], who: _Identity) -> pl.DataFra
     return holder_at(reached, who.merges, instant="ordered_at")
 
 
+def _standing_for_orders(tenant: Tenant, day: date, ordered: pl.DataFrame) -> pl.DataFrame:
+    """Events of the day that stand for orders without a transaction."""
+    ids = ordered["event_id"].drop_nulls().unique()
+    scan = tenant.lake.scan("customer_events", [day] if ids.len() else [])
+    named = scan.filter((pl.col("event_name") == "Order Completed") & pl.col("external_id").is_in(ids.implode()))
+    return named.select(purchases.EVENT_COLUMNS).collect(engine="streaming")
+
+
+def _changes(tenant: Tenant, dimension: str, column: str) -> pl.DataFrame:
+    return changes(tenant.lake.scan(f"{dimension}_history").select(*VERSION, column).collect(), column)
+
+
 _PRODUCT_COLUMNS = (
     "external_id",
     "category_path",
@@ -186,6 +203,7 @@ _PRODUCT_COLUMNS = (
     "is_deleted",
 )
 _OF_EVENTS = ("cart_activity", "visitor_acts", "visitor_checkouts", "visitor_daily")
+_OF_ORDERS = ("customer_orders", "order_lines", "visitor_orders", "visitor_purchases", "customer_daily")
 _CART_NAMES = sorted({*event_rollups.STEPS_OF_A_CART, *visitors.KINDS_OF_CHECKOUTS})
 _CART_COLUMNS = sorted({*event_rollups.CART_COLUMNS, *visitors.CHECKOUT_COLUMNS})
 
@@ -202,9 +220,18 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="order_facts",
         group="facts",
-        outputs=("customer_orders", "order_lines", "visitor_orders", "customer_daily"),
-        inputs=("transactions", "customer_events", "identity_links", "customer_merges", "unresolved_references"),
+        outputs=_OF_ORDERS,
+        inputs=(
+            "transactions",
+            "customer_events",
+            "identity_links",
+            "customer_merges",
+            "products_history",
+            "outlets_history",
+            "unresolved_references",
+        ),
         run=order_facts,
+        code_version="2",
         description="Sales and returns, whose they are, and which of them end a visitor's cart.",
     ),
     Step(

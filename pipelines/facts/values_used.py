@@ -1,4 +1,4 @@
-"""What a column of a dimension says, by the end of a day, of the ids that the day's rows name: categories of products.
+"""What a column of a dimension says, by the end of a day, of the ids that the day's rows name.
 
 Which days are out of date is decided elsewhere; this says what to compare. A version that leaves the column as it was
 is not looked at, nor one of an id that the day does not name.
@@ -32,6 +32,11 @@ def categories_of_orders(tenant: Tenant) -> dict[date, str]:
     """By day: a text that changes with the categories of the products that are sold, returned or said to be ordered."""
     lines = of_partitions(tenant, "transactions", "in_lines", _in_lines)
     return _used(tenant, [lines, _in_events(tenant, "in_orders", ["Order Completed"])], "products", "category_path")
+
+
+def kinds_of_outlets(tenant: Tenant) -> dict[date, str]:
+    """By day: a text that changes with the kinds of the outlets that transactions name."""
+    return _used(tenant, [of_partitions(tenant, "transactions", "outlets", _of_outlets)], "outlets", "kind")
 
 
 def _used(tenant: Tenant, named: Iterable[pl.LazyFrame], dimension: str, column: str) -> dict[date, str]:
@@ -80,6 +85,10 @@ def _of_events(names: Sequence[str], rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def _in_lines(rows: pl.LazyFrame) -> pl.LazyFrame:
     return _opened(rows.filter(pl.col("lines").is_not_null()), "lines").pipe(_keys)
+
+
+def _of_outlets(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.select("date", pl.col("outlet_id").alias("id")).pipe(_keys)
 
 
 def _opened(rows: pl.LazyFrame, column: str) -> pl.LazyFrame:

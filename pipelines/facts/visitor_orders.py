@@ -18,6 +18,8 @@ LOOKED_UP = ("external_id", "type", "status", "occurred_at", "customer_id")
 def reached(completed: pl.DataFrame, transactions: pl.DataFrame) -> pl.DataFrame:
     """Orders that Order Completed events reach: flockr_vid, order_id, ordered_at, customer_id, once per visitor.
 
+    ``event_id`` is the event that stands for the order while its transaction has not arrived, null afterwards.
+
     Args:
         completed: ``COMPLETED_COLUMNS`` of all events that may name the same orders, with the visitor filled in.
         transactions: ``LOOKED_UP`` of every transaction that they name, on whatever day.
@@ -37,6 +39,7 @@ def reached(completed: pl.DataFrame, transactions: pl.DataFrame) -> pl.DataFrame
         pl.when(arrived).then("_ordered_at").otherwise("occurred_at").alias("ordered_at"),
         pl.when(arrived).then("_customer_id").otherwise("customer_id").alias("customer_id"),
         "external_id",
+        pl.when(~arrived).then("external_id").alias("event_id"),
     )
     first = dated.sort("flockr_vid", "order_id", "ordered_at", "external_id")
     return first.unique(["flockr_vid", "order_id"], keep="first", maintain_order=True).drop("external_id")
@@ -61,9 +64,10 @@ def linked(orders: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
         pl.col("external_id").alias("order_id"),
         pl.col("occurred_at").alias("ordered_at"),
         "customer_id",
+        pl.lit(None, dtype=pl.String).alias("event_id"),
     )
 
 
 def visitor_orders(by_event: pl.DataFrame, by_link: pl.DataFrame) -> pl.DataFrame:
-    """Both kinds together, each order once per visitor, without ``date``."""
+    """Both kinds together, each order once per visitor, with the columns of ``reached``."""
     return pl.concat([by_event, by_link]).unique(["flockr_vid", "order_id"], keep="first", maintain_order=True)

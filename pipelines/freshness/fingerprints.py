@@ -25,7 +25,7 @@ from pipelines.facts.early import early_clicks, prices_used, publications
 from pipelines.facts.links_used import links_used
 from pipelines.facts.merged import merged_customers
 from pipelines.facts.places import tenant_containment
-from pipelines.facts.values_used import categories_of_acts
+from pipelines.facts.values_used import categories_of_acts, categories_of_orders, kinds_of_outlets
 from pipelines.freshness import landed
 from pipelines.freshness.remembered import Texts, remembered
 from pipelines.landing import store
@@ -49,6 +49,23 @@ _CLOCKS = {
     "identity_links": ("occurred_at", "external_id", "flockr_vid", "customer_id"),
     "products": ("first_published_at", "external_id"),
     "customer_merges": ("effective_from", "external_id", "customer_id"),
+}
+#: What rows of a day use of other tables, by the name under which the answer is kept: what it is made from, and how.
+_USES: dict[str, tuple[tuple[str, ...], Callable[[Tenant], Texts]]] = {
+    "prices_used": (("customer_events", "products_history"), prices_used),
+    "categories_of_acts": (("customer_events", "products_history"), categories_of_acts),
+    "categories_of_orders": (("customer_events", "transactions", "products_history"), categories_of_orders),
+    "kinds_of_outlets": (("transactions", "outlets_history"), kinds_of_outlets),
+    "merged_customers": (("customer_merges", "customer_events", "transactions", "identity_links"), merged_customers),
+    "publications": (("products", "product_hourly", "product_daily", "stock_levels"), publications),
+    "early_clicks": (("customer_events", "links_history"), early_clicks),
+}
+#: Steps and inputs of which a day asks no more than its rows use.
+_USED_BY: dict[tuple[str, str], tuple[str, ...]] = {
+    ("event_facts", "products_history"): ("prices_used", "categories_of_acts"),
+    ("order_facts", "products_history"): ("categories_of_orders",),
+    ("order_facts", "outlets_history"): ("kinds_of_outlets",),
+    ("product_signals", "products"): ("publications",),
 }
 #: Stages whose days change when a reference of the day is resolved, whatever they read: a return finds its sale.
 _WAIT = ("cohorts", "exports")
@@ -147,7 +164,7 @@ class Freshness:
             parts["orders of two days"] = self._cross_day_orders[day]
             parts |= {name: repr(self._table_files(name)) for name in ("identity_links", "customer_merges")}
         if step.name == "campaign_files":
-            parts["links_history"] += self._clicks.get(day, "")
+            parts["links_history"] += self._use("early_clicks").get(day, "")
         if REFERENCES in step.inputs or step.group in _WAIT:
             sources = DATED if step.group in _WAIT else [name for name in DATED if name in step.inputs]
             parts |= self._waiting_for(sources, day)
@@ -173,16 +190,14 @@ class Freshness:
         if name in ("groups", "outlets"):
             # Who holds whom is taken as it is now, for every day.
             return self._containment
-        if (step.name, name) == ("event_facts", "products_history"):
-            return f"{self._prices.get(day, '')}\x1f{self._act_categories.get(day, '')}"
+        if (step.name, name) in _USED_BY:
+            return "\x1f".join(self._use(each).get(day, "") for each in _USED_BY[step.name, name])
         if (step.name, name) == ("transactions", "outlets_history"):
             return self._outlets.get(day, "")
         if name == "customer_merges" and step.group == "facts":
-            return self._merged.get(day, "")
+            return self._use("merged_customers").get(day, "")
         if name == "identity_links" and step.group == "facts":
             return self._links_used("transactions" in step.inputs).get(day, "")
-        if (step.name, name) == ("product_signals", "products"):
-            return self._publications.get(day, "")
         if name in _CLOCKS:
             return self._prefix(name).get(day, "")
         if name.removesuffix("_history") in DIMENSIONS:
@@ -204,18 +219,11 @@ class Freshness:
         made_from = (*self._batches("customer_events"), *self._batches("transactions"), self.tenant.zone.key)
         return remembered(self.tenant, "cross_day_orders", made_from, lambda: cross_day_orders(self.tenant))
 
-    @cached_property
-    def _prices(self) -> Texts:
-        return self._from_tables("prices_used", ("customer_events", "products_history"), prices_used)
-
-    @cached_property
-    def _act_categories(self) -> Texts:
-        return self._from_tables("categories_of_acts", ("customer_events", "products_history"), categories_of_acts)
-
-    @cached_property
-    def _merged(self) -> Texts:
-        tables = ("customer_merges", "customer_events", "transactions", "identity_links")
-        return self._from_tables("merged_customers", tables, merged_customers)
+    def _use(self, name: str) -> Texts:
+        if name not in self._texts:
+            tables, make = _USES[name]
+            self._texts[name] = self._from_tables(name, tables, make)
+        return self._texts[name]
 
     def _links_used(self, sales: bool) -> Texts:
         sought = ("customer_events", "transactions") if sales else ("customer_events",)
@@ -224,16 +232,6 @@ class Freshness:
             tables = ("customer_merges", "identity_links", *sought)
             self._texts[key] = self._from_tables(key, tables, partial(links_used, sought))
         return self._texts[key]
-
-    @cached_property
-    def _publications(self) -> Texts:
-        return self._from_tables(
-            "publications", ("products", "product_hourly", "product_daily", "stock_levels"), publications
-        )
-
-    @cached_property
-    def _clicks(self) -> Texts:
-        return self._from_tables("early_clicks", ("customer_events", "links_history"), early_clicks)
 
     @cached_property
     def _outlets(self) -> Texts:

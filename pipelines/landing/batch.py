@@ -138,13 +138,14 @@ def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, ke
         controls=texts.controls,
         days=(tenant.config.first_day, tenant.config.last_day),
     )
-    result = free_text.split(result, entity, contacts.country_of(tenant))
+    region = contacts.country_of(tenant)
+    result = free_text.split(result, entity, region)
     for refused in _refused(result, numbers, texts, tenant, entity):
         _refuse(batch, refused)
     good = _good(result, numbers, texts, entity)
     batch.received += good.height
     batch.masked.update(free_text.counts(good))
-    good = personal.derive(good, entity, key)
+    good = personal.derive(good, entity, key, region)
     people = personal.records(good, entity)
     if people is not None:
         buffer = io.BytesIO()

@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.config import Tenant
-from pipelines.landing import layout, leftovers, locks, store, vault
+from pipelines.landing import contacts, layout, leftovers, locks, store, vault
 from pipelines.landing.mentions import Mentions, as_lines, mentions, without_mentions
 from pipelines.landing.personal import normalised_email, normalised_phone
 from pipelines.landing.store import Receipt
@@ -183,7 +183,8 @@ def _known_of(tenant: Tenant, people: pl.DataFrame, batches: Sequence[Landed]) -
     key = vault.derived_key(tenant, "contact")
     records = pl.concat(found) if found else pl.DataFrame(schema={"email": pl.String, "phone": pl.String})
     emails = {normalised_email(text) for text in records["email"].drop_nulls()}
-    phones = {normalised_phone(text) for text in records["phone"].drop_nulls()}
+    region = contacts.country_of(tenant)
+    phones = {normalised_phone(text, region) for text in records["phone"].drop_nulls()}
     hashes = {vault.contact_hash(key, contact) for contact in emails | phones}
     return mentions(set(people["external_id"]), emails, phones, records, hashes)
 

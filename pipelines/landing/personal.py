@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache, partial
 
+import phonenumbers
 import polars as pl
 
 from pipelines.landing import values
@@ -18,7 +21,7 @@ _OUTWARD_MAX = 3
 #: Personal field -> the columns that a patch naming it decides.
 _DERIVED_FROM = {
     "email": ("has_email", "contact_hash"),
-    "phone": ("has_phone",),
+    "phone": ("has_phone", "phone_hash"),
     "birth_date": ("birth_year",),
     "address": ("postal_district",),
     "contact": ("contact_hash",),
@@ -30,16 +33,31 @@ def normalised_email(text: str) -> str:
     return text.strip().lower()
 
 
-def normalised_phone(text: str) -> str:
-    """A number as it is hashed: digits with a leading plus where it had one; 00 is a plus."""
+def normalised_phone(text: str, region: str | None = None) -> str:
+    """A number as it is hashed: digits with a leading plus, where it had one or its country is known; 00 is a plus.
+
+    Args:
+        text: as it was sent.
+        region: ISO 3166 code of the country where numbers without a country code belong.
+    """
     kept = re.sub(r"[^0-9+]", "", text)
     kept = "+" + kept[2:] if kept.startswith("00") else kept
-    return kept[:1] + kept[1:].replace("+", "")
+    kept = kept[:1] + kept[1:].replace("+", "")
+    return kept if kept.startswith("+") or region is None else _international(kept, region)
 
 
-def normalised_contact(text: str) -> str:
+@lru_cache(maxsize=65_536)
+def _international(digits: str, region: str) -> str:
+    with suppress(phonenumbers.NumberParseException):
+        number = phonenumbers.parse(digits, region)
+        if phonenumbers.is_possible_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return digits
+
+
+def normalised_contact(text: str, region: str | None = None) -> str:
     """Either of the two: an address has an @."""
-    return normalised_email(text) if "@" in text else normalised_phone(text)
+    return normalised_email(text) if "@" in text else normalised_phone(text, region)
 
 
 def postal_district(postal_code: str) -> str | None:
@@ -51,26 +69,29 @@ def postal_district(postal_code: str) -> str | None:
     return re.sub(r"[^A-Z0-9]", "", code)[:_OUTWARD_MAX] or None
 
 
-def derive(frame: pl.DataFrame, entity: Entity, key: bytes) -> pl.DataFrame:
+def derive(frame: pl.DataFrame, entity: Entity, key: bytes, region: str | None = None) -> pl.DataFrame:
     """Add the derived columns of an entity, from personal columns that are still there.
 
     Args:
         frame: typed received columns.
         entity: customers and opt_outs have derived columns; others come back as they are.
         key: ``derived_key(tenant, "contact")``.
+        region: the tenant's country.
     """
     if entity.name == "opt_outs":
-        return frame.with_columns(_hashed(frame["contact"], normalised_contact, key).alias("contact_hash"))
+        contact = _hashed(_filled(frame["contact"]), partial(normalised_contact, region=region), key)
+        return frame.with_columns(contact.alias("contact_hash"))
     if entity.name != "customers":
         return frame
     email = _hashed(_filled(frame["email"]), normalised_email, key)
-    phone = _hashed(_filled(frame["phone"]), normalised_phone, key)
+    phone = _hashed(_filled(frame["phone"]), partial(normalised_phone, region=region), key)
     postal = _part(frame["address"], "postal_code")
     # An upsert without the field says that there is none; a patch or tombstone that does not name it says nothing.
     return frame.with_columns(
         pl.when(_speaks_of("has_email")).then(email.is_not_null()).alias("has_email"),
         pl.when(_speaks_of("has_phone")).then(phone.is_not_null()).alias("has_phone"),
-        pl.coalesce(email, phone).alias("contact_hash"),
+        email.alias("contact_hash"),
+        phone.alias("phone_hash"),
         pl.col("birth_date").dt.year().cast(pl.Int64).alias("birth_year"),
         _mapped(postal, postal_district).alias("postal_district"),
         pl.coalesce("country", _part(frame["address"], "country")).alias("country"),

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipelines.storage.hashing import subject_key
+
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -23,10 +25,13 @@ class Products:
     Attributes:
         defaults: column -> value of a product that was never touched.
         columns: column -> one value a product.
+        keys: ``subject_key`` of each id.
     """
 
     defaults: Mapping[str, int]
     columns: dict[str, Ints] = field(default_factory=dict)
+    keys: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _order: Ints | None = None
     _ids: pl.DataFrame = field(
         default_factory=lambda: pl.DataFrame(schema={"product_id": pl.String, "index": pl.Int64})
     )
@@ -48,19 +53,33 @@ class Products:
         """Product ids by index."""
         return self._ids["product_id"]
 
+    @property
+    def order(self) -> Ints:
+        """Indexes in the order of their ids."""
+        if self._order is None:
+            self._order = self.ids.arg_sort().to_numpy().astype(np.int64)
+        return self._order
+
+    def known(self, ids: pl.Series) -> Ints:
+        """Index of each id, -1 for one that is not there."""
+        asked = pl.DataFrame({"product_id": ids})
+        found = asked.join(self._ids, on="product_id", how="left", maintain_order="left")["index"]
+        return found.fill_null(-1).to_numpy().astype(np.int64, copy=False)
+
     def index(self, ids: pl.Series) -> Ints:
         """Index of each id; new ids are added in the order of their names."""
-        known = pl.DataFrame({"product_id": ids}).join(self._ids, on="product_id", how="left", maintain_order="left")
-        fresh = known.filter(pl.col("index").is_null())["product_id"].unique().sort()
-        if fresh.len():
-            self._add(fresh)
-            return self.index(ids)
-        return known["index"].to_numpy().astype(np.int64, copy=False)
+        found = self.known(ids)
+        if (found < 0).any():
+            self._add(ids.filter(pl.Series(found < 0)).unique().sort())
+            return self.known(ids)
+        return found
 
     def _add(self, ids: pl.Series) -> None:
         start = self.height
         added = pl.DataFrame({"product_id": ids, "index": np.arange(start, start + ids.len(), dtype=np.int64)})
         self._ids = pl.concat([self._ids, added], rechunk=True)
+        key = added.select(subject_key("product_id")).to_series().to_numpy()
+        self.keys, self._order = np.concatenate([self.keys, key]), None
         for name, default in self.defaults.items():
             self.columns[name] = np.concatenate([self.columns[name], np.full(ids.len(), default, dtype=np.int64)])
 

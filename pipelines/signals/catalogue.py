@@ -20,19 +20,24 @@ def _duration(value: str) -> str:
 
 
 Window = Annotated[str, AfterValidator(_duration)]
+Act = Literal["views", "add_to_bags", "purchases"]
+Family = Literal[
+    "popularity", "purchase", "trending", "scarcity", "cart_pressure", "rank", "newness", "restock", "price", "demand"
+]
 
 
 class Count(Strict):
-    """A count per window."""
+    """A count per window, and the distinct visitors behind it where ``visitors``."""
 
-    count: Literal["views"]
+    count: Act
     windows: tuple[Window, ...] = Field(min_length=1)
+    visitors: bool = False
 
 
 class Rate(Strict):
-    """A count per hour of the window."""
+    """Counts per hour of the window."""
 
-    rate: Literal["views"]
+    rate: tuple[Act, ...] = Field(min_length=1)
     windows: tuple[Window, ...] = Field(min_length=1)
 
 
@@ -59,6 +64,113 @@ class Scarcity(Strict):
     sales_over: Literal["14d"]
 
 
+class Risk(Strict):
+    """Scarce, wanted, and gone before more comes."""
+
+    risk: Literal["scarcity_state"]
+    scarce: tuple[str, ...] = Field(min_length=1)
+    purchases: Reference
+    adds: Reference
+    carts: Reference
+    inbound: Reference
+
+
+class Score(Strict):
+    """100 x (1 - min(runway, horizon) / horizon) x clamp(momentum, least, most) / most."""
+
+    score: Literal["scarcity_risk"]
+    horizon: Reference
+    least: Reference
+    most: Reference
+
+
+class Pressure(Strict):
+    """Visitors with the product in an open cart whose last activity is recent."""
+
+    pressure: Literal["carts"]
+    active: Reference
+    forget: Reference
+
+
+class Surge(Strict):
+    """Pressure now against the grid instant before."""
+
+    surge: Literal["cart_pressure"]
+    at_least: Reference
+    multiple: Reference
+
+
+class Spike(Strict):
+    """The last hour against the median of the same UTC hour of the weeks before."""
+
+    spike: tuple[Act, ...] = Field(min_length=1)
+    multiple: Reference
+    z: Reference
+    weeks: Reference
+    history: Reference
+
+
+class Lifecycle(Strict):
+    """Stages of a product's life; each names the stages that it may follow."""
+
+    lifecycle: Literal["first_seen"]
+    launch: Reference
+    discovery_views: Reference
+    discovery_adds: Reference
+    newness: Reference
+    trend_purchases: Reference
+    trending: tuple[str, ...]
+    decline: Reference
+    established_days: Reference
+    follows: dict[str, tuple[str, ...]]
+
+
+class Rank(Strict):
+    """Dense rank of a count inside the category, and the moves of that rank."""
+
+    rank: Act
+    window: Literal["7d"]
+    fewest: Reference
+
+
+class RankChange(Strict):
+    """Moves of a rank: into or out of the top, or by many places."""
+
+    rank_change: str
+    top: Reference
+    places: Reference
+
+
+class StockMove(Strict):
+    """An event of the stock: from zero up, or from a calm level into a scarce one."""
+
+    stock: Literal["restock", "alert"]
+    calm: tuple[str, ...] = ()
+    scarce: tuple[str, ...] = ()
+
+
+class Price(Strict):
+    """The effective price against the lowest one of the time before it began."""
+
+    price: Literal["price_minor"]
+    lookback: Reference
+    drop_enter: Reference
+    drop_exit: Reference
+
+
+class Composite(Strict):
+    """The first state whose condition holds."""
+
+    composite: Literal["demand"]
+    constrained: Literal["scarcity_risk"]
+    hot: tuple[str, ...]
+    rank: Reference
+    heating: tuple[str, ...]
+    steady: tuple[str, ...]
+    cooling: tuple[str, ...]
+    quiet: Literal["7d"]
+
+
 class Bound(Strict):
     """A state of a number, entered at one bound and left at another."""
 
@@ -80,16 +192,38 @@ class Level(Strict):
     sold_days: Reference | None = None
 
 
+Measure = (
+    Count
+    | Rate
+    | Momentum
+    | Runway
+    | Scarcity
+    | Risk
+    | Score
+    | Pressure
+    | Surge
+    | Spike
+    | Lifecycle
+    | Rank
+    | RankChange
+    | StockMove
+    | Price
+    | Composite
+)
+
+
 class Signal(Definition):
     """``signals/<id>.yaml``."""
 
     subject: Literal["product"]
-    measure: Count | Rate | Momentum | Runway | Scarcity
+    family: Family
+    measure: Measure
     normal: str | None = None
     states: tuple[Bound, ...] = ()
     levels: tuple[Level, ...] = ()
     improve: Reference | None = None
     cooldown: Reference | None = None
+    dwell: Reference | None = None
 
     @model_validator(mode="after")
     def _parameters_exist(self) -> Signal:
@@ -107,8 +241,20 @@ class Signal(Definition):
 
     @property
     def signal_ids(self) -> list[str]:
-        """Ids in ``signal_snapshots``: the id itself, or one per window."""
-        return [f"{self.id}_{window}" for window in self.windows] or [self.id]
+        """Ids in ``signal_snapshots`` and ``signal_crossings``: the id itself, or one per window."""
+        if isinstance(self.measure, Count):
+            kinds = [self.id, f"{self.id}_visitors"] if self.measure.visitors else [self.id]
+            return [f"{kind}_{window}" for kind in kinds for window in self.windows]
+        if isinstance(self.measure, Rate):
+            return [f"{self.id}_{act}_{window}" for act in self.measure.rate for window in self.windows]
+        return [self.id]
+
+    def silence(self) -> tuple[int, int]:
+        """Cooldown and dwell in microseconds, 0 where there is none."""
+        return (
+            self.param(self.cooldown) if self.cooldown else 0,
+            self.param(self.dwell) if self.dwell else 0,
+        )
 
 
 def references(value: object) -> set[str]:

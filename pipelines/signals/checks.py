@@ -11,7 +11,7 @@ from pipelines.config import Tenant
 from pipelines.step import Check, CheckResult
 
 _FOLD = "The state at the end of a day is that of the day before, moved by the day's crossings."
-_STEPPED = ("momentum", "scarcity_state")
+_STEPPED = ("momentum", "scarcity_state", "scarcity_risk", "lifecycle_state", "demand_state", "price_change")
 
 
 def _states_fold(tenant: Tenant, days: Sequence[date]) -> CheckResult:
@@ -22,7 +22,7 @@ def _states_fold(tenant: Tenant, days: Sequence[date]) -> CheckResult:
         before = day - timedelta(days=1)
         if before not in published:
             continue
-        key = ["signal_id", "subject"]
+        key = ["signal_id", "subject", "place"]
         now, old = (
             lake.read("signal_snapshots", [each]).filter(pl.col("signal_id").is_in(_STEPPED)) for each in (day, before)
         )
@@ -33,8 +33,8 @@ def _states_fold(tenant: Tenant, days: Sequence[date]) -> CheckResult:
             .group_by(key)
             .agg(pl.col("to_state").last())
         )
-        joined = now.join(old.select(*key, pl.col("state").alias("old")), on=key, how="left").join(
-            last, on=key, how="left"
+        joined = now.join(old.select(*key, pl.col("state").alias("old")), on=key, how="left", nulls_equal=True).join(
+            last, on=key, how="left", nulls_equal=True
         )
         expected = pl.coalesce("to_state", "old")
         wrong += joined.filter(expected.is_not_null() & (expected != pl.col("state"))).height

@@ -1,12 +1,12 @@
-"""Counts over windows that end on the hourly UTC grid.
+"""Counts of views, adds and sale lines over windows that end on the hourly UTC grid.
 
-Running sums add the newest hour and take away the one that leaves. Momentum reads them at every grid
-instant, snapshots at the last one of a day.
+Running sums add the newest hour and take away the one that leaves. States read them at every grid instant, snapshots at
+the last one of a day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -19,19 +19,31 @@ from pipelines.signals.arrays import Ints, Products
 from pipelines.signals.units import HOUR, MINUTE
 
 QUARTER = 15 * MINUTE
-RECENT_HOURS = 24
-HISTORY_HOURS = 29 * 24
+WEEK_HOURS = 168
+#: Name of a count in definitions -> its column in ``product_hourly``.
+ACTS = {"views": "views", "add_to_bags": "adds", "purchases": "purchases"}
+#: Windows in whole hours that states need, by act; others are those that definitions name.
+NEEDED = {"views": (1, 24, 168, 696), "add_to_bags": (24,), "purchases": (1, 24, 168)}
 NEVER = np.iinfo(np.int64).max
+#: Demand since a product was first seen.
+DEFAULTS = {"first_seen": NEVER, "ever_views": 0, "ever_add_to_bags": 0}
 
 Chunk = tuple[Ints, Ints]
+Windows = Mapping[str, tuple[int, ...]]
 
 
 @dataclass
 class Hours:
-    """Views by UTC hour (whole hours since the epoch) that a window may still need."""
+    """Counts by UTC hour (whole hours since the epoch) that a window may still need.
 
-    views: dict[int, list[Chunk]] = field(default_factory=dict)
-    quarters: dict[int, list[Chunk]] = field(default_factory=dict)
+    Attributes:
+        counts: by act and hour.
+        quarters: of the last quarter of the hour, by act and hour.
+        loaded: partitions that were read.
+    """
+
+    counts: dict[str, dict[int, list[Chunk]]] = field(default_factory=lambda: {act: {} for act in ACTS})
+    quarters: dict[str, dict[int, list[Chunk]]] = field(default_factory=lambda: {act: {} for act in ACTS})
     loaded: set[date] = field(default_factory=set)
 
     def load(self, day: date, frame: pl.DataFrame, products: Products) -> None:
@@ -39,28 +51,40 @@ class Hours:
 
         Args:
             day: the partition.
-            frame: ``product_id``, ``hour``, ``views``, ``views_last_15m``.
+            frame: ``product_id``, ``hour``, and for each act its column and the same with ``_last_15m``.
             products: gives each product its index.
         """
         if day in self.loaded:
             return
         self.loaded.add(day)
-        seen = frame.filter(pl.col("views") != 0).sort("hour", "product_id")
+        seen = frame.filter(pl.any_horizontal(pl.col(name) != 0 for name in ACTS.values())).sort("hour", "product_id")
         index = products.index(seen["product_id"])
         hours = seen["hour"].dt.epoch("us").to_numpy() // HOUR
-        views, quarter = seen["views"].to_numpy(), seen["views_last_15m"].to_numpy()
         edges = np.flatnonzero(np.diff(hours, prepend=-1, append=-1)) if len(hours) else np.zeros(0, dtype=np.int64)
-        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            hour = int(hours[start])
-            self.views.setdefault(hour, []).append((index[start:end], views[start:end]))
-            late = quarter[start:end] != 0
-            self.quarters.setdefault(hour, []).append((index[start:end][late], quarter[start:end][late]))
+        bounds = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+        for act, column in ACTS.items():
+            for store, name in ((self.counts[act], column), (self.quarters[act], f"{column}_last_15m")):
+                values = seen[name].to_numpy()
+                for start, end in bounds:
+                    some = values[start:end] != 0
+                    if some.any():
+                        chunk = (index[start:end][some], values[start:end][some])
+                        store.setdefault(int(hours[start]), []).append(chunk)
+
+    def at(self, act: str, hour: int) -> list[Chunk]:
+        """Counts of one hour."""
+        return self.counts[act].get(hour, [])
 
     def forget(self, before: int) -> None:
         """Drop hours that no window reaches any more."""
-        for store in (self.views, self.quarters):
-            for hour in [hour for hour in store if hour < before]:
-                del store[hour]
+        for stores in (self.counts, self.quarters):
+            for store in stores.values():
+                for hour in [hour for hour in store if hour < before]:
+                    del store[hour]
+
+    def since(self) -> int:
+        """First hour with any count, ``NEVER`` without one."""
+        return min((min(store) for store in self.counts.values() if store), default=NEVER)
 
 
 def grid(day: Day) -> list[int]:
@@ -74,37 +98,41 @@ def micros(instant: datetime) -> int:
     return (instant - datetime(1970, 1, 1, tzinfo=instant.tzinfo)) // timedelta(microseconds=1)
 
 
-def needed_days(day: Day, windows: Iterable[int], zone: ZoneInfo) -> list[date]:
-    """Partitions that hold an hour which enters or leaves a window (whole hours) during the day."""
-    lags = {0, *windows}
-    hours = {hour - 1 - lag for hour in grid(day) for lag in lags}
+def needed_days(day: Day, lags: Iterable[int], zone: ZoneInfo) -> list[date]:
+    """Partitions that hold an hour which lies so many hours before one that the day adds."""
+    hours = {hour - 1 - lag for hour in (grid(day)[0] - 1, *grid(day)) for lag in {0, *lags}}
     minutes = {hour * 60 + minute for hour in hours for minute in (0, 59)}
     return sorted({datetime.fromtimestamp(minute * 60, tz=zone).date() for minute in minutes})
 
 
-def advance(products: Products, hours: Hours, hour: int, windows: Sequence[int]) -> None:
-    """Move every running sum ``views_<hours>h`` from the grid instant before to ``hour``."""
-    for window in windows:
-        sums = products[column(window)]
-        for index, views in hours.views.get(hour - 1, []):
-            sums[index] += views
-        for index, views in hours.views.get(hour - 1 - window, []):
-            sums[index] -= views
+def advance(products: Products, hours: Hours, hour: int, windows: Windows) -> None:
+    """Move every running sum, and what is counted since a product was first seen, from the grid instant before."""
     first_seen = products["first_seen"]
-    for index, _ in hours.views.get(hour - 1, []):
-        first_seen[index] = np.minimum(first_seen[index], (hour - 1) * HOUR)
+    for act, widths in windows.items():
+        entering = hours.at(act, hour - 1)
+        for index, _ in entering:
+            first_seen[index] = np.minimum(first_seen[index], (hour - 1) * HOUR)
+        if f"ever_{act}" in products.columns:
+            for index, count in entering:
+                products[f"ever_{act}"][index] += count
+        for width in widths:
+            sums = products[column(act, width)]
+            for index, count in entering:
+                sums[index] += count
+            for index, count in hours.at(act, hour - 1 - width):
+                sums[index] -= count
 
 
-def window_counts(products: Products, hours: Hours, hour: int, window: int) -> Ints:
-    """Views in ``[hour - window, hour)`` by product; windows are 15 minutes or whole hours with a running sum."""
-    if window != QUARTER:
-        return products[column(window // HOUR)].copy()
+def window_counts(products: Products, hours: Hours, hour: int, act: str, width: int) -> Ints:
+    """Count in ``[hour - width, hour)`` by product; 15 minutes, or whole hours with a running sum."""
+    if width != QUARTER:
+        return products[column(act, width // HOUR)].copy()
     counts = np.zeros(products.height, dtype=np.int64)
-    for index, views in hours.quarters.get(hour - 1, []):
-        counts[index] += views
+    for index, count in hours.quarters[act].get(hour - 1, []):
+        counts[index] += count
     return counts
 
 
-def column(window: int) -> str:
+def column(act: str, hours: int) -> str:
     """Name of the running sum of a window of whole hours."""
-    return f"views_{window}h"
+    return f"{act}_{hours}h"

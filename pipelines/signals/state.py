@@ -1,24 +1,44 @@
 """What the product signals carry from day to day, in memory and as files.
 
-The running sums of the windows, the states of momentum and scarcity, and the last stock of each place.
+Running sums of the windows, states and the last instants of events by product, the stock of every slot and place, open
+carts. What is read again from facts when a run begins is in memory only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-import numpy as np
 import polars as pl
 
 from pipelines.carry import Trail
-from pipelines.signals import momentum, scarcity
+from pipelines.facts import cart_presence
+from pipelines.facts.cart_presence import Carts
 from pipelines.signals.arrays import Products
-from pipelines.signals.catalogue import Momentum, Signal
-from pipelines.signals.demand import HISTORY_HOURS, NEVER, RECENT_HOURS, Hours, column
+from pipelines.signals.catalogue import (
+    Composite,
+    Count,
+    Lifecycle,
+    Momentum,
+    Price,
+    RankChange,
+    Rate,
+    Risk,
+    Signal,
+    Spike,
+    Surge,
+)
+from pipelines.signals.demand import ACTS, NEEDED, NEVER, Hours, Windows, column
+from pipelines.signals.demand import DEFAULTS as DEMAND
+from pipelines.signals.machine import settle as settle_instants
+from pipelines.signals.measures import carts, composite, lifecycle, momentum, price, rank, risk, scarcity, spike
+from pipelines.signals.measures.stock import PLACES
+from pipelines.signals.readings import Reading
 from pipelines.signals.units import HOUR
+from pipelines.signals.visitors import Visitors
 
-PREVIOUS = {"signal_id": pl.String, "subject": pl.String, "value": pl.Float64, "state": pl.String}
+Definitions = dict[str, Signal]
 
 
 @dataclass
@@ -27,37 +47,73 @@ class State:
 
     Attributes:
         products: one row a product.
+        slots: stock of a product at a place, or over all places.
         places: last measurement of each place.
-        snapshot: values and states of the day, for ``value_prev``.
+        carts: open carts.
         data_since: first hour with data in microseconds.
-        hours: not stored; read again from the facts.
+        hours: not stored; counts by hour.
+        visitors: not stored; who was behind them.
+        before: not stored; readings at the end of the day.
     """
 
     products: Products
-    places: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=scarcity.PLACES))
-    snapshot: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PREVIOUS))
+    slots: Products = field(default_factory=lambda: Products(scarcity.DEFAULTS))
+    places: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PLACES))
+    carts: Carts = field(default_factory=cart_presence.empty)
     data_since: int = NEVER
     hours: Hours = field(default_factory=Hours)
+    visitors: Visitors = field(default_factory=Visitors)
+    before: list[Reading] | None = None
 
 
-def window_hours(signals: dict[str, Signal]) -> list[int]:
-    """Windows in whole hours that need a running sum, sorted."""
-    named = {width // HOUR for signal in signals.values() for width in signal.windows.values() if width >= HOUR}
-    return sorted({*named, RECENT_HOURS, HISTORY_HOURS})
+def of(definitions: Definitions, measure: type) -> Signal | None:
+    """The definition with a measure, when there is one."""
+    return next((signal for signal in definitions.values() if isinstance(signal.measure, measure)), None)
 
 
-def defaults(windows: list[int]) -> dict[str, int]:
-    """Columns of ``Products`` with the value of an untouched product."""
-    sums = {column(window): 0 for window in windows}
-    return {"first_seen": NEVER, **sums, **momentum.DEFAULTS, **scarcity.DEFAULTS}
+def all_of(definitions: Definitions, *measures: type) -> list[Signal]:
+    """The definitions with one of the measures."""
+    return [signal for signal in definitions.values() if isinstance(signal.measure, measures)]
 
 
-def load(trail: Trail, day: date, windows: list[int]) -> State:
+def windows(definitions: Definitions) -> Windows:
+    """Windows in whole hours that need a running sum, by act, sorted."""
+    found = {act: set(NEEDED[act]) for act in ACTS}
+    for signal in definitions.values():
+        measure = signal.measure
+        acts = [measure.count] if isinstance(measure, Count) else measure.rate if isinstance(measure, Rate) else ()
+        for act in acts:
+            found[act] |= {width // HOUR for width in signal.windows.values() if width >= HOUR}
+    return {act: tuple(sorted(widths)) for act, widths in found.items()}
+
+
+def lags(definitions: Definitions) -> list[int]:
+    """Hours back of which counts are read."""
+    spiking = of(definitions, Spike)
+    sums = {width for widths in windows(definitions).values() for width in widths}
+    return sorted(sums | set(spike.lags(spiking) if spiking else ()))
+
+
+def defaults(definitions: Definitions) -> dict[str, int]:
+    """Columns of ``State.products`` with the value of an untouched product."""
+    sums = {column(act, width): 0 for act, widths in windows(definitions).items() for width in widths}
+    own = [DEMAND, momentum.DEFAULTS, carts.DEFAULTS, spike.DEFAULTS, risk.DEFAULTS, lifecycle.DEFAULTS]
+    own += [composite.DEFAULTS, price.DEFAULTS, rank.defaults(list(definitions.values()))]
+    return sums | {name: value for each in own for name, value in each.items()} | {"category": -1}
+
+
+def empty(definitions: Definitions) -> State:
+    """The state before any data."""
+    return State(Products(defaults(definitions)))
+
+
+def load(trail: Trail, day: date, definitions: Definitions) -> State:
     """State at the end of a day that a turn of ``trail`` names."""
     return State(
-        Products.of(trail.load(day, "products"), defaults(windows)),
+        Products.of(trail.load(day, "products"), defaults(definitions)),
+        Products.of(trail.load(day, "slots"), scarcity.DEFAULTS),
         trail.load(day, "places"),
-        trail.load(day, "snapshot"),
+        Carts(trail.load(day, "carts"), trail.load(day, "items")),
         trail.load(day, "clock")["data_since"].item(),
     )
 
@@ -67,26 +123,55 @@ def parts(state: State) -> dict[str, pl.DataFrame]:
     clock = pl.DataFrame({"data_since": [state.data_since]}, schema={"data_since": pl.Int64})
     return {
         "products": state.products.frame(),
+        "slots": state.slots.frame(),
         "places": state.places,
-        "snapshot": state.snapshot,
+        "carts": state.carts.carts,
+        "items": state.carts.items,
         "clock": clock,
     }
 
 
-def settle(state: State, signal: Signal | None, hour: int) -> None:
+def settle(state: State, definitions: Definitions, hour: int) -> None:
     """Forget what no later instant can tell apart, so that states from which the same follows are equal.
 
     Args:
         state: at the end of a day.
-        signal: momentum.
-        hour: the end of the day in hours since the epoch.
+        definitions: whose columns are settled.
+        hour: the last grid instant of the day in hours since the epoch.
     """
-    measure = signal.measure if signal else None
-    history = signal.param(measure.history) if signal and isinstance(measure, Momentum) else 0
-    oldest = (hour - momentum.DAY_HOURS - momentum.DAY_HOURS * max(history, momentum.BASELINE_DAYS)) * HOUR
+    now = hour * HOUR
+    oldest = now - _memory(definitions)
     first_seen = state.products["first_seen"]
-    np.maximum(first_seen, oldest, out=first_seen)
+    first_seen[:] = first_seen.clip(min=oldest)
     state.data_since = max(state.data_since, oldest)
-    cooldown = signal.param(signal.cooldown) if signal and signal.cooldown else 0
-    changed = state.products["momentum_changed"]
-    changed[hour * HOUR - changed >= cooldown] = -1
+    for signal in definitions.values():
+        silence = max(signal.silence())
+        for name in _instants(signal):
+            settle_instants(state.products, name, now, silence)
+        if isinstance(signal.measure, Lifecycle):
+            lifecycle.settle(state.products, signal, now)
+        if isinstance(signal.measure, Price):
+            price.settle(state.products, signal, now)
+
+
+def _memory(definitions: Definitions) -> int:
+    """Microseconds for which the first instant of a product or of the data matters."""
+    moving, living, spiking = (of(definitions, measure) for measure in (Momentum, Lifecycle, Spike))
+    found = [HOUR]
+    if moving and isinstance(moving.measure, Momentum):
+        days = max(moving.param(moving.measure.history), momentum.BASELINE_DAYS)
+        found.append((momentum.DAY_HOURS + momentum.DAY_HOURS * days) * HOUR)
+    if living and isinstance(living.measure, Lifecycle):
+        found += [living.param(each) + HOUR for each in (living.measure.newness, living.measure.launch)]
+    if spiking:
+        found.append((max(spike.lags(spiking)) + 1) * HOUR)
+    return max(found)
+
+
+def _instants(signal: Signal) -> Sequence[str]:
+    """Columns of instants that only the signal's silence reads."""
+    for kind, module in ((Momentum, momentum), (Lifecycle, lifecycle), (Risk, risk), (Composite, composite)):
+        if isinstance(signal.measure, kind):
+            return [f"{module.PREFIX}_changed"]
+    events = {Surge: "cart_surge", Spike: "demand_spike", RankChange: signal.id}
+    return [f"{prefix}_fired" for kind, prefix in events.items() if isinstance(signal.measure, kind)]

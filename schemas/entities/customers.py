@@ -57,9 +57,14 @@ CUSTOMERS = Entity(
         Column(
             "contact_hash",
             "string",
-            description="HMAC of the normalised contact with the tenant's key, to match opt-outs.",
+            description="HMAC of the normalised e-mail address with the tenant's key, to match opt-outs.",
         ),
         Column("birth_year", "int64"),
         Column("postal_district", "string", description="Outward part of the postal code."),
+        Column(
+            "phone_hash",
+            "string",
+            description="HMAC of the normalised phone number with the tenant's key, to match opt-outs.",
+        ),
     ),
 )

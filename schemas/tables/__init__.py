@@ -6,7 +6,14 @@ Every table is sorted by its primary key. Valid-time tables hold nothing that de
 from __future__ import annotations
 
 from schemas.contract import Contract
-from schemas.tables.cohorts import COHORT_MEMBERSHIP, COHORT_SIZES, COHORT_TRANSITIONS, CONTEXT
+from schemas.tables.cohorts import (
+    COHORT_MEMBERSHIP,
+    COHORT_MEMBERSHIP_HISTORY,
+    COHORT_SIZES,
+    COHORT_TRANSITIONS,
+    CONTEXT,
+    OPEN_SPANS,
+)
 from schemas.tables.facts import (
     CART_ACTIVITY,
     CUSTOMER_DAILY,
@@ -31,6 +38,7 @@ __all__ = [
     "BATCH_PARTITIONS",
     "CART_ACTIVITY",
     "COHORT_MEMBERSHIP",
+    "COHORT_MEMBERSHIP_HISTORY",
     "COHORT_SIZES",
     "COHORT_TRANSITIONS",
     "CONTEXT",
@@ -42,6 +50,7 @@ __all__ = [
     "EVENT_LOG",
     "EXPORT_SLO",
     "LINK_CLICKS",
+    "OPEN_SPANS",
     "ORDER_LINES",
     "PRODUCT_DAILY",
     "PRODUCT_HOURLY",
@@ -80,6 +89,7 @@ TABLES: dict[str, Contract] = {
         COHORT_MEMBERSHIP,
         COHORT_TRANSITIONS,
         COHORT_SIZES,
+        COHORT_MEMBERSHIP_HISTORY,
         EVENT_LOG,
         EXPORT_SLO,
         BATCHES,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from schemas.contract import Column, Contract
 from schemas.tables.shared import DATE, DIRECTIONS
+
+#: Partition of the spans that have not ended.
+OPEN_SPANS = date(9999, 12, 31)
 
 CONTEXT: tuple[Column, ...] = (
     Column("cart_total_value_minor", "int64", description="Minor units."),
@@ -83,5 +88,31 @@ COHORT_SIZES = Contract(
         Column("size", "int64", required=True, minimum=0, description="Members at the end of the day."),
         Column("entered", "int64", required=True, minimum=0, description="Entries, counted per transition."),
         Column("exited", "int64", required=True, minimum=0, description="Exits, counted per transition."),
+    ),
+)
+
+COHORT_MEMBERSHIP_HISTORY = Contract(
+    name="cohort_membership_history",
+    description="Spans of membership in valid time: [valid_from, valid_to), open ones without an end.",
+    primary_key=("date", "cohort_id", "subject", "valid_from", "definition_version"),
+    columns=(
+        Column(
+            "date",
+            "date",
+            required=True,
+            description="Tenant day on which the span ended; 9999-12-31 for the spans that are open.",
+        ),
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Definition by which it was entered."),
+        Column("subject", "string", required=True, description="Visitor or customer id, by subject_type."),
+        Column("valid_from", "timestamp", required=True, description="Instant of the data at which it was entered."),
+        Column("valid_to", "timestamp", description="Instant of the data at which it was left; null while open."),
+        Column("subject_type", "string", required=True, enum=("visitor", "customer")),
+        Column("flockr_vid", "string", description="Visitor linked to the subject at the entry, if any."),
+        Column("external_id", "string", description="Customer linked to the subject at the entry, if any."),
+        Column("entered_by", "string", description="caused_by of the entry; null where its day was not computed."),
+        Column("exited_by", "string", description="caused_by of the exit."),
+        Column("entry_transition_id", "string", required=True, description="The entry in cohort_transitions."),
+        Column("exit_transition_id", "string", description="The exit in cohort_transitions."),
     ),
 )

@@ -44,6 +44,14 @@ CUSTOMER_ORDERS = Contract(
         Column("outlet_id", "string"),
         Column("campaign_ids", "json"),
         Column("sent_customer_id", "string", description="Customer as the transaction names it, merged or not."),
+        Column("discounted", "boolean", description="The order or a line has a discount, or a coupon was used."),
+        Column(
+            "side",
+            "string",
+            enum=("outlet", "online"),
+            description="Online where the channel is, or the outlet was of kind online at that instant.",
+        ),
+        Column("product_ids", "json", description="Products of its lines, sorted, each once."),
     ),
 )
 
@@ -66,6 +74,12 @@ ORDER_LINES = Contract(
         Column("currency", "string", required=True, description="ISO 4217."),
         Column("outlet_id", "string"),
         Column("channel", "string", required=True),
+        Column(
+            "category",
+            "string",
+            description="category_path that the product had at that instant; of an unknown product, the line's own.",
+        ),
+        Column("discounted", "boolean", description="The line has a discount, or a coupon was used."),
     ),
 )
 

@@ -8,7 +8,7 @@ from schemas.tables.shared import DATE, SUBJECT_TYPES
 SIGNAL_SNAPSHOTS = Contract(
     name="signal_snapshots",
     description="Value and state of a signal at the end of a day.",
-    primary_key=("date", "signal_id", "subject"),
+    primary_key=("date", "signal_id", "subject", "place"),
     columns=(
         DATE,
         Column("signal_id", "string", required=True, description="Which signal, with its window."),
@@ -24,6 +24,7 @@ SIGNAL_SNAPSHOTS = Contract(
         Column("state_prev", "string", description="State at the end of the day before."),
         Column("inputs_hash", "string", required=True, description="Hash of the integers behind the value."),
         Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column("place", "string", description="o: and an outlet, or g: and a group; null for the whole tenant."),
     ),
 )
 
@@ -50,5 +51,6 @@ SIGNAL_CROSSINGS = Contract(
         Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
         Column("suppressed_by", "string", enum=("cooldown", "dwell")),
         Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column("place", "string", description="o: and an outlet, or g: and a group; null for the whole tenant."),
     ),
 )

@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.config import BucketTarget, ExportTargets, Tenant, TenantConfig
 from pipelines.storage.lake import contract_of
+from schemas.tables import OPEN_SPANS
 
 DAY = date(2026, 3, 10)
 DAYS = [date(2026, 3, 9), DAY]
@@ -100,6 +101,19 @@ PRODUCTS = (
     '[{"product_id":"p1","role":"promoted","offer_type":"percent","offer_value":"-12.5",'
     '"valid_from":"2026-03-09T00:00:00Z"},{"product_id":"p9","role":"reward"}]'
 )
+
+
+def span(subject: str) -> dict[str, Any]:
+    return {
+        "date": OPEN_SPANS,
+        "cohort_id": "lapsed_shopper",
+        "definition_version": "1",
+        "subject": subject,
+        "valid_from": at(10),
+        "subject_type": "customer",
+        "external_id": subject,
+        "entry_transition_id": f"t-{subject}",
+    }
 
 
 def fill(shop: Tenant) -> None:
@@ -216,6 +230,7 @@ def fill(shop: Tenant) -> None:
     put(shop, "signal_crossings")
     put(shop, "cohort_membership", member("u1"))
     put(shop, "cohort_transitions")
+    put(shop, "cohort_membership_history", span("u1"), days=[*DAYS, OPEN_SPANS])
     size = {"date": DAY, "cohort_id": "lapsed_shopper", "definition_version": "1", "size": 1, "entered": 1, "exited": 0}
     put(shop, "cohort_sizes", size)
     waiting = {"entity": "customer_events", "row_id": "e8", "field": "link_id", "target_entity": "links"}

@@ -48,6 +48,7 @@ def test_reading(capsys: pytest.CaptureFixture[str]) -> None:
         answers = [connection.execute(block).fetchall() for block in blocks("sql")]
     assert answers[0] == [(r.DAY, "lapsed_shopper", 1)]
     assert answers[1][-1] == ("2026-03-10", "c2", "1", "1", "500")
+    assert answers[2] == [("lapsed_shopper", 1)]
 
 
 def test_the_configuration_is_valid() -> None:

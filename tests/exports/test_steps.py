@@ -21,6 +21,7 @@ from pipelines.exports.steps import CHECKS, STEPS, campaign_files, parquet_expor
 from pipelines.exports.target import export_store, promised_at
 from pipelines.exports.verify import find_partitions, verify
 from schemas.exports import DATASETS, FREE_TEXT, file_contract
+from schemas.tables import OPEN_SPANS
 from tests.exports import retailer as r
 from tests.storage.servers import BUCKET, gcs_server, s3_server
 
@@ -80,7 +81,8 @@ def test_an_equal_run_changes_nothing_and_a_rebuild_gives_the_same_bytes(shop: T
     before = digests(shop.home / "buckets")
     later = datetime(2026, 4, 1, tzinfo=UTC)
     for commit in (parquet_exports(shop, r.DAYS, lambda: later) | campaign_files(shop, r.DAYS, lambda: later)).values():
-        assert (commit.changed, commit.equal) == ((), tuple(r.DAYS))
+        spans = (OPEN_SPANS,) if commit.table == "s3_cohort_membership_history" else ()
+        assert (commit.changed, commit.equal) == ((), (*r.DAYS, *spans))
     assert digests(shop.home / "buckets") == before
     assert shop.lake.read("export_slo")["published_at"].unique().to_list() == [NOW]
 
@@ -137,6 +139,21 @@ def test_a_killed_run_is_recorded_by_the_next(shop: Tenant, monkeypatch: pytest.
     assert shop.lake.read("export_slo")["revision"].to_list() == [1]
 
 
+def test_open_spans_are_a_partition_of_their_own(shop: Tenant) -> None:
+    parquet_exports(shop, [r.DAY], lambda: NOW)
+    store = export_store(shop, "s3")
+    assert store is not None
+    [manifest] = [each for each in newest_revisions(store) if each.date == OPEN_SPANS.isoformat()]
+    assert (manifest.dataset, manifest.row_count) == ("cohort_membership_history", 1)
+    assert (manifest.window_start, manifest.as_of) == ("2026-03-10T00:00:00Z", "2026-03-11T00:00:00Z")
+    [row] = shop.lake.read("export_slo", [OPEN_SPANS]).to_dicts()
+    assert row["promised_at"] == datetime(2026, 3, 11, 4, 0, tzinfo=UTC)
+    [check] = [each for each in CHECKS if each.table == "s3_cohort_membership_history"]
+    assert check.run(shop, [r.DAY]).passed
+    (root(shop) / "cohort_membership_history" / f"date={OPEN_SPANS}" / "_SUCCESS").unlink()
+    assert not check.run(shop, [r.DAY]).passed
+
+
 def _die(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -189,7 +206,7 @@ def test_s3_and_gcs_hold_the_bytes_of_the_local_folders(shop: Tenant, remote: Te
         campaign_files(tenant, [r.DAY], lambda: NOW)
     for kind, url in (("s3", f"s3://{BUCKET}/m/v1"), ("gcs", f"gs://{BUCKET}/d/v1")):
         checked, problems = verify(url)
-        assert (problems, len(checked)) == ([], {"s3": 6, "gcs": 1}[kind])
+        assert (problems, len(checked)) == ([], {"s3": len(DATASETS) + 1, "gcs": 1}[kind])
         store, _ = find_partitions(url)
         found = {key.removeprefix("v1/"): hashlib.sha256(store.get(key)).hexdigest() for key in store.list("v1/")}
         assert found == digests(root(shop, kind))

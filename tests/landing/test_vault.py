@@ -94,7 +94,35 @@ def test_an_opt_out_finds_the_customer_by_the_hash_of_the_contact(tmp_path: Path
     assert row(other, "customers")["contact_hash"] != row(where, "customers")["contact_hash"]
 
 
+@pytest.mark.parametrize("contact", ["Ann@example.com", "+44 7700 900123", "07700 900123", "0044 7700 900123"])
+@pytest.mark.parametrize("phone", ["+447700900123", "07700900123"])
+def test_an_opt_out_finds_the_customer_by_either_contact(tmp_path: Path, contact: str, phone: str) -> None:
+    where = tenant(tmp_path)
+    land(where, "customers", [customer(email="ann@example.com", phone=phone), customer(external_id="c-2")])
+    opt_out = {"external_id": "o", "contact": contact, "channel": "all", "scope": "all", "action": "opt_out"}
+    land(where, "opt_outs", [{**opt_out, "reason": "stop_keyword", "occurred_at": "2026-01-03T00:00:00Z"}])
+    named, empty = rows(where, "customers")
+    wanted = row(where, "opt_outs")["contact_hash"]
+    assert wanted == named["contact_hash" if "@" in contact else "phone_hash"]
+    assert named["contact_hash"] != named["phone_hash"]
+    assert empty["contact_hash"] is None
+    assert empty["phone_hash"] is None
+
+
+def test_a_patch_of_one_contact_leaves_the_hash_of_the_other(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    land(where, "customers", [customer(op="patch", phone="+447700900123"), customer(op="patch", email=None)])
+    fields = {frozenset(json.loads(each["patch_fields"])) for each in rows(where, "customers")}
+    assert fields == {
+        frozenset({"has_phone", "phone_hash", "updated_at"}),
+        frozenset({"has_email", "contact_hash", "updated_at"}),
+    }
+
+
 def test_phones_and_postal_codes_are_normalised() -> None:
+    assert personal.normalised_contact("07700 900123", "GB") == "+447700900123"
+    assert personal.normalised_contact("07700 900123") == "07700900123"
+    assert personal.normalised_contact("12", "GB") == "12"
     assert personal.normalised_contact("0044 (7700) 900-123") == "+447700900123"
     assert personal.normalised_contact("+44 7700 900123") == "+447700900123"
     assert [personal.postal_district(c) for c in ("ec1a1bb", "M1 1AE", "90210-1234", " ")] == [

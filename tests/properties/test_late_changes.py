@@ -101,6 +101,36 @@ SCENARIOS = {
         [viewed(FRIDAY), viewed(SUNDAY), product(MONDAY), QUIET],
         [product(SUNDAY, category_path="garden")],
     ),
+    "an earlier category of a product that was sold, and of one that an event says was ordered": (
+        [
+            order("t1", FRIDAY),
+            order("t2", SUNDAY),
+            event("e3", "Order Completed", SUNDAY, order_id="t9", product_id="p1"),
+            product(MONDAY),
+            QUIET,
+        ],
+        [product(SATURDAY, category_path="garden")],
+    ),
+    "an order known by its event, whose transaction comes for another day": (
+        [event("e3", "Order Completed", SUNDAY, order_id="t1", product_id="p2"), QUIET],
+        [order("t1", SATURDAY)],
+    ),
+    "an outlet that turns out to have been online": (
+        [order("t1", FRIDAY, channel="store", outlet_id="o1"), QUIET],
+        [
+            (
+                "outlets",
+                {
+                    "external_id": "o1",
+                    "updated_at": MONDAY,
+                    "name": "Web",
+                    "kind": "online",
+                    "timezone": "Europe/London",
+                    "country": "GB",
+                },
+            )
+        ],
+    ),
     "an earlier first version of a link that was clicked before": (
         [
             campaign("k1", FRIDAY),

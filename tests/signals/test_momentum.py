@@ -6,10 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.signals import momentum
 from pipelines.signals.arrays import Products
 from pipelines.signals.catalogue import SHIPPED, Signal, signals
-from pipelines.signals.state import defaults, window_hours
+from pipelines.signals.machine import Moves
+from pipelines.signals.measures import momentum
+from pipelines.signals.state import defaults
 from pipelines.signals.units import HOUR
 
 NOW = 2000
@@ -21,7 +22,7 @@ def signal(tenant) -> Signal:
 
 
 def product(recent, before, days=28):
-    products = Products(defaults(window_hours({})))
+    products = Products(defaults({}))
     products.index(pl.Series(["p"]))
     products["views_24h"][:] = recent
     products["views_696h"][:] = recent + before
@@ -30,8 +31,8 @@ def product(recent, before, days=28):
 
 
 def state_after(products, signal, hour=NOW):
-    crossings = momentum.step(products, signal, hour, 0)
-    return momentum.codes(signal)[int(products["momentum_state"][0])], crossings
+    moves = momentum.step(products, signal, hour, momentum.level(products, hour, 0, 7))
+    return momentum.codes(signal).get(int(products["momentum_state"][0])), moves
 
 
 @pytest.mark.parametrize(
@@ -63,26 +64,27 @@ def test_a_state_is_kept_until_its_exit_bound(signal):
 
 def test_undefined_before_enough_days(signal):
     products = product(50, 60, days=6)
-    assert momentum.step(products, signal, NOW, 0).is_empty()
-    assert not momentum.reading(products, NOW, 0, 7).defined.any()
-    assert momentum.reading(product(50, 60, days=7), NOW, 0, 7).defined.all()
+    assert not len(state_after(products, signal)[1].index)
+    assert not momentum.level(products, NOW, 0, 7).defined.any()
+    assert momentum.level(product(50, 60, days=7), NOW, 0, 7).defined.all()
 
 
 def test_a_change_within_the_cooldown_is_kept_as_suppressed_once(signal):
     products = product(11, 252)
     state_after(products, signal)
     products["views_24h"][:], products["views_696h"][:] = 6, 258
-    state, crossings = state_after(products, signal, NOW + 5)
-    assert state == "rising" and crossings["suppressed"].to_list() == [True]
-    assert state_after(products, signal, NOW + 5)[1].is_empty()
-    state, crossings = state_after(products, signal, NOW + 6)
-    assert state == "cooling" and crossings["suppressed"].to_list() == [False]
+    state, moves = state_after(products, signal, NOW + 5)
+    assert state == "rising" and moves.cause.tolist() == [1]
+    assert not len(state_after(products, signal, NOW + 5)[1].index)
+    state, moves = state_after(products, signal, NOW + 6)
+    assert state == "cooling" and moves.cause.tolist() == [0]
 
 
 def test_thresholds_name_the_bound_that_was_crossed(signal):
     codes = {name: code for code, name in momentum.codes(signal).items()}
-    assert momentum.threshold(signal, codes["steady"], codes["rising"]) == 1.2
-    assert momentum.threshold(signal, codes["rising"], codes["steady"]) == 1.1
-    assert momentum.threshold(signal, codes["cooling"], codes["steady"]) == 0.9
-    assert np.isclose(momentum.threshold(signal, codes["steady"], codes["cooling"]), 0.8)
+    pairs = [("steady", "rising"), ("rising", "steady"), ("cooling", "steady"), ("steady", "cooling")]
+    origin, target = (np.array([codes[pair[side]] for pair in pairs]) for side in (0, 1))
+    none = np.zeros(4, dtype=np.int64)
+    top, bottom = momentum.bounds(signal, Moves(none, origin, target, none))
+    assert (top / bottom).tolist() == [1.2, 1.1, 0.9, 0.8]
     assert SHIPPED.is_dir()

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.signals import scarcity
 from pipelines.signals.arrays import Products
 from pipelines.signals.catalogue import signals
-from pipelines.signals.scarcity import Sales
+from pipelines.signals.measures import scarcity, stock
+from pipelines.signals.measures.scarcity import Sales
 
 
 @pytest.fixture
@@ -69,23 +69,36 @@ def test_improving_needs_more_than_getting_worse_did(signal):
     assert walk(signal, 3000, 0, 10_001) == "healthy", "a restock from zero is not held back"
 
 
-def test_stock_is_the_newest_measurement_of_each_place(signal):
+def test_stock_is_the_newest_measurement_of_each_place():
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     hour = timedelta(hours=1)
     rows = [
-        ("p", "o1", None, noon, "a", 4000),
-        ("p", "o2", None, noon, "b", 1000),
-        ("p", "o1", None, noon + hour, "c", 500),
+        ("p", "o1", None, noon, "a", 4000, None),
+        ("p", "o2", None, noon, "b", 1000, noon),
+        ("p", "o1", None, noon + hour, "c", 500, None),
     ]
+    instant = pl.Datetime("us", "UTC")
     schema = {"product_id": pl.String, "outlet_id": pl.String, "group_id": pl.String}
     measured = pl.DataFrame(
         rows,
-        schema={**schema, "measured_at": pl.Datetime("us", "UTC"), "external_id": pl.String, "available": pl.Int64},
+        schema={
+            **schema, "measured_at": instant, "external_id": pl.String, "available": pl.Int64, "inbound_at": instant
+        },
         orient="row",
-    )
-    carried = pl.DataFrame([("p", "o1", None, 9000)], schema={**schema, "available": pl.Int64}, orient="row")
+    )  # fmt: skip
+    carried = pl.DataFrame([("p", "o1", None, 9000, None)], schema=stock.PLACES, orient="row")
     apart = pl.DataFrame(schema={"inner": pl.String, "outer": pl.String})
-    start, steps, places = scarcity.stock_steps(measured, carried, apart)
-    assert start.rows() == [("p", 9000)]
-    assert steps.select("measured_at", "change").rows() == [(noon, -5000 + 1000), (noon + hour, -3500)]
-    assert sorted(places.select("outlet_id", "available").rows()) == [("o1", 500), ("o2", 1000)]
+    start, steps, places = stock.steps_of_day(measured, carried, apart)
+    assert start.rows() == [("p\x1f", 9000)]
+    assert steps.select("slot", "measured_at", "available").rows() == [
+        ("p\x1f", noon, 5000),
+        ("p\x1fo:o1", noon, 4000),
+        ("p\x1fo:o2", noon, 1000),
+        ("p\x1f", noon + hour, 1500),
+        ("p\x1fo:o1", noon + hour, 500),
+    ]
+    micros = int(noon.timestamp()) * 1_000_000
+    assert sorted(places.select("outlet_id", "available", "inbound_at").rows()) == [
+        ("o1", 500, None),
+        ("o2", 1000, micros),
+    ]

@@ -64,7 +64,9 @@ def test_stock_of_products_is_the_true_total(simulated):
 
 def test_stock_of_signals_is_the_true_total(simulated):
     tenant, truth = simulated
-    snapshots = tenant.lake.read("signal_snapshots").filter(pl.col("signal_id") == "scarcity_state")
+    snapshots = tenant.lake.read("signal_snapshots").filter(
+        (pl.col("signal_id") == "scarcity_state") & pl.col("place").is_null()
+    )
     expected = truth.select("date", "product_id", value=pl.col("measured_total") / 1000)
     found = snapshots.select("date", pl.col("subject").alias("product_id"), "value").sort("date", "product_id")
     assert found.equals(expected)
@@ -85,5 +87,7 @@ def test_another_membership_makes_every_day_stale_and_is_added_up_anew(simulated
     expected = (truth["measured_online"] + truth["measured_total"]).to_list()
     daily = tenant.lake.read("product_daily", days).sort("date", "product_id")
     assert daily["available_end"].to_list() == expected
-    snapshots = tenant.lake.read("signal_snapshots", days).filter(pl.col("signal_id") == "scarcity_state")
+    snapshots = tenant.lake.read("signal_snapshots", days).filter(
+        (pl.col("signal_id") == "scarcity_state") & pl.col("place").is_null()
+    )
     assert snapshots.sort("date", "subject")["value"].to_list() == [each / 1000 for each in expected]

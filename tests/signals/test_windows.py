@@ -42,7 +42,7 @@ def test_views_equal_plain_sums(tmp_path, zone):
             sums = dict(inside.group_by("product_id").agg(pl.col(column).sum()).filter(pl.col(column) > 0).iter_rows())
             rows = found.filter((pl.col("date") == day) & (pl.col("signal_id") == f"views_{window}"))
             assert dict(rows.select("subject", "value").iter_rows()) == sums, (day, window)
-            rates = found.filter((pl.col("date") == day) & (pl.col("signal_id") == f"velocity_{window}"))
+            rates = found.filter((pl.col("date") == day) & (pl.col("signal_id") == f"velocity_views_{window}"))
             assert dict(rates.select("subject", "value").iter_rows()) == {
                 product: count * HOUR / width for product, count in sums.items()
             }

@@ -87,14 +87,12 @@ def _conversions(state: CampaignState) -> pl.DataFrame:
 
 
 def _declined(state: CampaignState) -> pl.DataFrame:
-    """First opt-out that a customer made because of the campaign."""
-    return (
-        state.opt_outs.filter(
-            (pl.col("action") == "opt_out") & pl.col("customer_id").is_not_null() & pl.col("campaign_id").is_not_null()
-        )
-        .group_by(_KEY)
-        .agg(pl.col("occurred_at").min().alias("opted_out_at"))
-    )
+    """First opt-out that a customer made because of the campaign; one of a shared contact is of all who share it."""
+    made = state.opt_outs.filter((pl.col("action") == "opt_out") & pl.col("campaign_id").is_not_null())
+    columns = [*_KEY, "occurred_at"]
+    shared = made.drop("customer_id").join(state.sharers, left_on="external_id", right_on="opt_out")
+    everybody = pl.concat([made.select(columns).drop_nulls("customer_id"), shared.select(columns)])
+    return everybody.group_by(_KEY).agg(pl.col("occurred_at").min().alias("opted_out_at"))
 
 
 def _entered(inputs: CampaignInputs, state: CampaignState) -> pl.DataFrame:

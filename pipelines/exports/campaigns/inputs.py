@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from pipelines.calendar import Day
+from pipelines.exports.campaigns.people import contact_versions
 from pipelines.exports.inputs import Inputs, input_versions
 from pipelines.storage.lake import Lake
 
@@ -33,7 +34,16 @@ DAILY = (
     "cohort_membership",
     "cohort_sizes",
 )
-TABLES = (*HISTORIES, "identity_links", "customers", "products", "groups", *DAILY)
+TABLES = (
+    *HISTORIES,
+    "identity_links",
+    "customer_merges",
+    "customers_history",
+    "customers",
+    "products",
+    "groups",
+    *DAILY,
+)
 
 _EVENT_COLUMNS = (
     "external_id",
@@ -57,6 +67,8 @@ class CampaignInputs:
         histories: versions of campaigns, campaign_customers, links and opt_outs, by entity.
         events: message events and link clicks up to the end of the last day.
         identity: facts that a visitor was a customer.
+        merges: for whom each id stands, ``customer_merges``.
+        contacts: when customers had contacts that opt-outs name, of ``contact_versions``.
         orders: sales of customers who clicked.
         lines: sales and returns of campaign products.
         product_daily: units of campaign products by day.
@@ -72,6 +84,8 @@ class CampaignInputs:
     histories: dict[str, pl.DataFrame]
     events: pl.DataFrame
     identity: pl.DataFrame
+    merges: pl.DataFrame
+    contacts: pl.DataFrame
     orders: pl.DataFrame
     lines: pl.DataFrame
     product_daily: pl.DataFrame
@@ -92,14 +106,18 @@ def read_inputs(lake: Lake, zone: str, days: Sequence[Day]) -> CampaignInputs:
     events = _events(lake, last)
     skus = product_ids(histories["campaigns"])
     audiences = histories["campaigns"]["audience_cohort_id"].drop_nulls().unique()
-    selected = histories["campaign_customers"]["customer_id"].drop_nulls().unique()
+    merges = lake.read("customer_merges")
+    named = histories["campaign_customers"]["customer_id"].drop_nulls()
+    selected = pl.concat([named, merges["customer_id"]]).unique()
     return CampaignInputs(
         histories=histories,
         events=events,
         identity=lake.read("identity_links").select("flockr_vid", "customer_id", "occurred_at").drop_nulls(),
+        merges=merges,
+        contacts=contact_versions(lake.scan("customers_history"), histories["opt_outs"]),
         orders=_until(lake, "customer_orders", last)
         .filter((pl.col("kind") == "sale") & pl.col("customer_id").is_not_null())
-        # Campaign files name customers as they were sent, as selections, clicks and opt-outs do.
+        # As sent, as selections, clicks and opt-outs are: for whom all of them stand is asked at the end of each day.
         .with_columns(pl.coalesce("sent_customer_id", "customer_id").alias("customer_id"))
         .select("order_id", "customer_id", "occurred_at", "net_minor", "discount_minor", "currency")
         .collect(),
@@ -111,7 +129,9 @@ def read_inputs(lake: Lake, zone: str, days: Sequence[Day]) -> CampaignInputs:
         published=frozenset(lake.days("product_daily")),
         signals=lake.scan("signal_snapshots", dates)
         .filter(
-            pl.col("signal_id").is_in(["stock_runway_days", "scarcity_state"]) & pl.col("subject").is_in(skus.implode())
+            pl.col("signal_id").is_in(["stock_runway_days", "scarcity_state"])
+            & pl.col("subject").is_in(skus.implode())
+            & pl.col("place").is_null()
         )
         .select("date", "signal_id", "subject", "value", "state")
         .collect(),

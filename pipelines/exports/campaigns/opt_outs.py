@@ -2,7 +2,7 @@
 
 They form one sequence per person (customer, else contact), channel, scope and, where the scope is a campaign,
 campaign; in order of ``occurred_at``. An opt-out takes effect when it happens. ``contact_hash`` is given only where
-no customer is known.
+no customer is known, or several share the contact.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import polars as pl
 
 from pipelines.calendar import Day
 from pipelines.exports.campaigns.inputs import CLICKED, CampaignInputs, as_of, newest
+from pipelines.exports.campaigns.people import held, holders, of_contacts
 
 DEFAULT_WINDOW_DAYS = 7
 
@@ -32,7 +33,9 @@ class CampaignState:
         campaigns: one row a campaign, ``external_id`` as ``campaign_id``, with ``window_days`` and ``created`` filled.
         selections: one row a campaign and customer.
         links: one row a link, ``external_id`` as ``link_id``.
-        opt_outs: one row an opt-out or opt-in, ``campaign_id`` taken from the link where it was not given.
+        opt_outs: one row an opt-out or opt-in, ``campaign_id`` taken from the link where it was not given, and
+            ``customer_id`` from the contact where only one customer had it.
+        sharers: opt_out and customer_id: the customers of opt-outs whose contact several had.
         messages: event_name, campaign_id, customer_id, occurred_at, external_id, failure_code; opens by bots left out.
         clicks: external_id, link_id, campaign_id of the link, occurred_at, customer_id, person, is_bot, device_type.
         conversions: order_id, customer_id, occurred_at, net_minor, discount_minor, currency, campaign_id, link_id.
@@ -44,6 +47,7 @@ class CampaignState:
     selections: pl.DataFrame
     links: pl.DataFrame
     opt_outs: pl.DataFrame
+    sharers: pl.DataFrame
     messages: pl.DataFrame
     clicks: pl.DataFrame
     conversions: pl.DataFrame
@@ -52,19 +56,24 @@ class CampaignState:
 
 def campaign_state(inputs: CampaignInputs, day: Day) -> CampaignState:
     """Cut the inputs at the end of a day."""
-    events = with_customers(inputs.events.filter(pl.col("occurred_at") < day.end), inputs.identity)
+    standing = holders(inputs.merges, day)
+    events = held(with_customers(inputs.events.filter(pl.col("occurred_at") < day.end), inputs.identity), standing)
     found = {entity: as_of(history, day.end) for entity, history in inputs.histories.items()}
     found["links"] = _links(inputs, events, day)
     usable = {entity: rows.drop_nulls(NEEDED[entity]) for entity, rows in found.items()}
     campaigns, links = _campaigns(usable["campaigns"], inputs), usable["links"]
     clicks = link_clicks(events, links)
-    orders = inputs.orders.filter(pl.col("occurred_at") < day.end)
+    orders = held(inputs.orders.filter(pl.col("occurred_at") < day.end), standing)
+    declined = _opt_outs(usable["opt_outs"], links, day)
+    people = of_contacts(declined, inputs.contacts, standing, day)
+    alone = people.filter(~pl.col("opt_out").is_duplicated())
     return CampaignState(
         day=day,
         campaigns=campaigns,
-        selections=_selections(usable["campaign_customers"], day),
+        selections=_selections(held(usable["campaign_customers"], standing), day),
         links=links,
-        opt_outs=_opt_outs(usable["opt_outs"], links, day),
+        opt_outs=_of_customers(held(declined, standing), alone),
+        sharers=people.join(alone, on="opt_out", how="anti"),
         messages=_messages(events),
         clicks=clicks,
         conversions=conversions(clicks, orders, campaigns),
@@ -93,6 +102,7 @@ def _campaigns(campaigns: pl.DataFrame, inputs: CampaignInputs) -> pl.DataFrame:
 
 
 def _selections(selections: pl.DataFrame, day: Day) -> pl.DataFrame:
+    """One a campaign and customer: of people who turned out to be one, the selection that changed last."""
     return (
         selections.filter(pl.col("selected_at") < day.end)
         .sort("campaign_id", "customer_id", "effective_from", "external_id")
@@ -122,6 +132,16 @@ def _opt_outs(opt_outs: pl.DataFrame, links: pl.DataFrame, day: Day) -> pl.DataF
         opt_outs.filter(pl.col("occurred_at") < day.end)
         .join(through, on="link_id", how="left")
         .with_columns(pl.coalesce("campaign_id", "link_campaign_id").alias("campaign_id"))
+    )
+
+
+def _of_customers(opt_outs: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """Opt-outs of a contact get the customer who had it."""
+    found = people.rename({"opt_out": "external_id", "customer_id": "_customer_id"})
+    return (
+        opt_outs.join(found, on="external_id", how="left")
+        .with_columns(pl.coalesce("customer_id", "_customer_id").alias("customer_id"))
+        .drop("_customer_id")
     )
 
 

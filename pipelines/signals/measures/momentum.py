@@ -5,25 +5,29 @@ With x views in 24 h and s views in the d days before (at most 28), it is (x + 1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from pipelines.signals.arrays import Flags, Ints, Products
-from pipelines.signals.catalogue import Bound, Momentum, Signal
-from pipelines.signals.demand import HISTORY_HOURS, NEVER, RECENT_HOURS, column
+from pipelines.signals.catalogue import Bound, Signal
+from pipelines.signals.demand import NEVER, column
+from pipelines.signals.machine import Moves, columns, move
+from pipelines.signals.readings import Reading, shown
 from pipelines.signals.units import HOUR
 
 DAY_HOURS = 24
 BASELINE_DAYS = 28
-UNDEFINED = -128
+RECENT = column("views", DAY_HOURS)
+HISTORY = column("views", DAY_HOURS * (BASELINE_DAYS + 1))
+PREFIX = "momentum"
 #: Columns of ``Products`` that momentum carries from hour to hour.
-DEFAULTS = {"momentum_state": UNDEFINED, "momentum_changed": -1, "momentum_held": UNDEFINED}
+DEFAULTS = columns(PREFIX)
 
 
 @dataclass(frozen=True)
-class Reading:
+class Level:
     """Numerator and denominator by product where momentum is defined (denominator 0 elsewhere)."""
 
     count: Ints
@@ -37,7 +41,7 @@ class Reading:
         return self.denominator > 0
 
 
-def reading(products: Products, hour: int, data_since: int, history: int) -> Reading:
+def level(products: Products, hour: int, data_since: int, history: int) -> Level:
     """Momentum at a grid instant, by product.
 
     Args:
@@ -46,13 +50,13 @@ def reading(products: Products, hour: int, data_since: int, history: int) -> Rea
         data_since: first hour of the tenant's data in microseconds; silence before it is not data.
         history: whole days of data that are needed.
     """
-    count = products[column(RECENT_HOURS)]
-    before = products[column(HISTORY_HOURS)] - count
+    count = products[RECENT]
+    before = products[HISTORY] - count
     since = np.maximum(products["first_seen"], data_since)
     days = np.where(since == NEVER, 0, (hour - DAY_HOURS - since // HOUR) // DAY_HOURS)
     days = np.where(days >= history, np.minimum(days, BASELINE_DAYS), 0)
     excess = count * days - before
-    return Reading(count, days * (count + 1), np.where(days > 0, before + days, 0), excess)
+    return Level(count, days * (count + 1), np.where(days > 0, before + days, 0), excess)
 
 
 def codes(signal: Signal) -> dict[int, str]:
@@ -64,41 +68,23 @@ def codes(signal: Signal) -> dict[int, str]:
     return {0: signal.normal or "normal", **above, **below}
 
 
-def step(products: Products, signal: Signal, hour: int, data_since: int) -> pl.DataFrame:
-    """Move states to a grid instant.
-
-    Returns:
-        One row per crossing, suppressed ones included: ``index``, ``from_code``, ``to_code`` (Int64, ``from_code`` may
-        be ``UNDEFINED``), ``numerator``, ``denominator``, ``suppressed`` Boolean.
-    """
-    assert isinstance(signal.measure, Momentum)  # noqa: S101
-    now = reading(products, hour, data_since, signal.param(signal.measure.history))
-    state, changed, held = (products[name] for name in DEFAULTS)
-    current = np.where(state == UNDEFINED, 0, state)
-    target = np.where(now.defined, _target(now, signal, current), current)
-    cooldown = signal.param(signal.cooldown) if signal.cooldown else 0
-    cooling = (changed >= 0) & (hour * HOUR - changed < cooldown)
-    moves = now.defined & (target != current)
-    suppressed = moves & cooling & (held != target)
-    accepted = moves & ~cooling
-    rows = np.flatnonzero(suppressed | accepted)
-    crossings = pl.DataFrame(
-        {
-            "index": rows,
-            "from_code": state[rows],
-            "to_code": target[rows],
-            "numerator": now.numerator[rows],
-            "denominator": now.denominator[rows],
-            "suppressed": suppressed[rows],
-        }
-    )
-    held[:] = np.where(moves & cooling, target, UNDEFINED)
-    changed[accepted] = hour * HOUR
-    state[:] = np.where(accepted, target, np.where(now.defined, current, state))
-    return crossings
+def step(products: Products, signal: Signal, hour: int, now: Level) -> Moves:
+    """Move states to a grid instant at which momentum is ``now``."""
+    state = products[f"{PREFIX}_state"]
+    target = _target(now, signal, np.where(state == DEFAULTS[f"{PREFIX}_state"], 0, state))
+    return move(products, PREFIX, target, now.defined, hour * HOUR, signal)
 
 
-def _target(now: Reading, signal: Signal, current: Ints) -> Ints:
+def readings(products: Products, signal: Signal, now: Level) -> Iterator[Reading]:
+    """Momentum where it is defined and there is or was a view."""
+    code = products[f"{PREFIX}_state"]
+    silent = (now.count == 0) & (now.excess == 0) & (code == 0)
+    where = now.defined & ~silent
+    version = signal.definition_version
+    yield shown(signal.id, version, products.order, where, now.numerator, now.denominator, code, codes(signal))
+
+
+def _target(now: Level, signal: Signal, current: Ints) -> Ints:
     """Where the state belongs: the hottest state that is entered or kept, else the coldest, else normal."""
     names = {name: code for code, name in codes(signal).items()}
     target = np.zeros_like(current)
@@ -117,7 +103,7 @@ def _target(now: Reading, signal: Signal, current: Ints) -> Ints:
     return target
 
 
-def _enough(now: Reading, signal: Signal, bound: Bound) -> Flags:
+def _enough(now: Level, signal: Signal, bound: Bound) -> Flags:
     enough = np.ones(len(now.count), dtype=np.bool_)
     if bound.count:
         enough &= now.count >= signal.param(bound.count)
@@ -128,8 +114,19 @@ def _enough(now: Reading, signal: Signal, bound: Bound) -> Flags:
     return enough
 
 
-def threshold(signal: Signal, from_code: int, to_code: int) -> float | None:
-    """The bound that was crossed, as one division: of the state that was entered, or of the one that was left."""
+def bounds(signal: Signal, moves: Moves) -> tuple[Ints, Ints]:
+    """The bound that each move crossed, as a ratio: of the state that was entered, or of the one that was left."""
+    origin = np.where(moves.origin == DEFAULTS[f"{PREFIX}_state"], 0, moves.origin)
+    top, bottom = np.zeros(len(origin), dtype=np.int64), np.zeros(len(origin), dtype=np.int64)
+    for before, after in set(zip(origin.tolist(), moves.target.tolist(), strict=True)):
+        reference = _bound(signal, before, after)
+        if reference is not None:
+            here = (origin == before) & (moves.target == after)
+            top[here], bottom[here] = signal.param(reference), 1000
+    return top, bottom
+
+
+def _bound(signal: Signal, from_code: int, to_code: int) -> str | None:
     names = codes(signal)
     hotter = to_code > from_code
     # Moving away from normal enters a state at its bound; moving towards normal leaves one at its exit bound.
@@ -139,7 +136,5 @@ def threshold(signal: Signal, from_code: int, to_code: int) -> float | None:
     if bound is None:
         return None
     if inward:
-        reference = bound.until_at_least if hotter else bound.until_below
-    else:
-        reference = bound.at_least if hotter else bound.below
-    return signal.param(reference) / 1000 if reference else None
+        return bound.until_at_least if hotter else bound.until_below
+    return bound.at_least if hotter else bound.below

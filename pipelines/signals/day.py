@@ -1,0 +1,424 @@
+"""One day of product signals: from the state of the day before and the facts of the day to snapshots and crossings.
+
+Stock and prices step at their instants, ``start <= t < end``. Windowed signals move at grid instants, ``start < t <=
+end``, in the order in which they build on each other; what is seen there is data before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from pipelines.calendar import Day, days_between
+from pipelines.facts.cart_presence import Carts
+from pipelines.signals import demand, inputs, readings
+from pipelines.signals import state as states
+from pipelines.signals.arrays import Ints
+from pipelines.signals.attributes import BEGINNING
+from pipelines.signals.catalogue import (
+    Composite,
+    Count,
+    Lifecycle,
+    Momentum,
+    Pressure,
+    Price,
+    Rank,
+    RankChange,
+    Rate,
+    Risk,
+    Runway,
+    Scarcity,
+    Score,
+    Signal,
+    Spike,
+    StockMove,
+    Surge,
+)
+from pipelines.signals.crossings import SEPARATOR, Crossings, nothing
+from pipelines.signals.demand import NEVER, micros
+from pipelines.signals.inputs import Run
+from pipelines.signals.machine import Moves
+from pipelines.signals.machine import codes as codes_of
+from pipelines.signals.measures import (
+    carts,
+    composite,
+    counts,
+    lifecycle,
+    momentum,
+    price,
+    rank,
+    risk,
+    scarcity,
+    spike,
+    stock,
+)
+from pipelines.signals.measures.risk import Inbound, Supply
+from pipelines.signals.measures.scarcity import UNMEASURED, Sales
+from pipelines.signals.measures.stock import Seen
+from pipelines.signals.readings import Reading
+from pipelines.signals.state import State
+from pipelines.signals.units import HOUR
+
+
+@dataclass
+class Stock:
+    """The stock of a day as the grid sees it.
+
+    Attributes:
+        total: slot of each product's total, -1 where it was never measured.
+        product: product of each slot that is a total, -1 for others.
+        available: by product, as seen at the last grid instant that was asked for.
+        level: the same for the level.
+        seen: changes of the day.
+        before: sales of the days before.
+        final: sales with the day itself, which count at its end.
+        inbound: announced deliveries.
+        end: of the day in microseconds.
+    """
+
+    total: Ints
+    product: Ints
+    available: Ints
+    level: Ints
+    seen: Seen
+    before: Sales
+    final: Sales
+    inbound: Inbound
+    end: int
+    done: int = 0
+
+
+def one_day(run: Run, state: State, day: Day) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Advance the state over one day.
+
+    Returns:
+        Snapshots as their contract says but for the date, and crossings (schema ``crossings.ROWS``).
+    """
+    grid = demand.grid(day)
+    found = Crossings()
+    inputs.load_hours(run, state.hours, day, state.products)
+    if state.before is None:
+        state.before = _readings_before(run, state, day)
+    before = state.before
+    pressure, after = _carts(run, state, day, grid)
+    inputs.load_visitors(run, state, [day.date])
+    supply = _stock_of_day(run, state, day, found)
+    _attributes(run, state, day, found)
+    first_seen(run, state, day)
+    _hourly(run, state, day, grid, supply, pressure, found)
+    state.carts = after
+    states.settle(state, run.definitions, grid[-1])
+    state.hours.forget(grid[-1] - max(states.lags(run.definitions)) - 72)
+    state.before = _readings(run, state, grid[-1], supply.final)
+    frames = [
+        *readings.rows(state.products, _about(state.before, run, slots=False), _about(before, run, slots=False)),
+        *readings.rows(state.slots, _about(state.before, run, slots=True), _about(before, run, slots=True)),
+    ]
+    return readings.together(frames), found.rows()
+
+
+def _about(all_readings: list[Reading], run: Run, *, slots: bool) -> list[Reading]:
+    of_stock = {each.id for each in states.all_of(run.definitions, Runway, Scarcity)}
+    return [each for each in all_readings if (each.signal_id in of_stock) == slots]
+
+
+def _readings_before(run: Run, state: State, day: Day) -> list[Reading]:
+    """Readings at the end of the day before, from a state that was loaded."""
+    if not state.products.height:
+        return []
+    first = day.date - timedelta(days=inputs.VISITOR_DAYS)
+    inputs.load_visitors(run, state, days_between(first, day.date - timedelta(days=1)))
+    rate = _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
+    return _readings(run, state, demand.grid(day)[0] - 1, rate)
+
+
+def _readings(run: Run, state: State, hour: int, rate: Sales) -> list[Reading]:
+    products, wanted = state.products, run.definitions
+    found = [
+        *counts.readings(products, state.hours, states.all_of(wanted, Count, Rate), hour),
+        *counts.visitor_readings(products, state.visitors, states.all_of(wanted, Count), hour),
+        *scarcity.readings(state.slots, states.all_of(wanted, Runway, Scarcity), rate),
+        *risk.readings(products, states.all_of(wanted, Risk, Score)),
+    ]
+    for signal in wanted.values():
+        if isinstance(signal.measure, Momentum) and state.data_since != NEVER:
+            found += momentum.readings(products, signal, _momentum(state, signal, hour))
+        elif isinstance(signal.measure, Pressure):
+            found += carts.readings(products, signal)
+        elif isinstance(signal.measure, Rank):
+            found += rank.readings(products, signal)
+        elif isinstance(signal.measure, Lifecycle):
+            found += lifecycle.readings(products, signal, hour * HOUR)
+        elif isinstance(signal.measure, Composite):
+            found += composite.readings(products, signal)
+        elif isinstance(signal.measure, Price):
+            found += price.readings(products, signal)
+    return found
+
+
+def _rate(run: Run, state: State, last: date, in_stock: Ints) -> Sales:
+    signal = states.of(run.definitions, Scarcity)
+    levels = signal.levels if signal else ()
+    sold_days = next((signal.param(level.sold_days) for level in levels if signal and level.sold_days), 0)
+    return scarcity.sales(state.slots, inputs.sales(run, last), sold_days, in_stock)
+
+
+def _carts(run: Run, state: State, day: Day, grid: list[int]) -> tuple[dict[int, tuple[Ints, Ints]], Carts]:
+    """Changes of cart pressure by hour (product index, change), and the carts at the end of the day."""
+    signal = states.of(run.definitions, Pressure)
+    if signal is None:
+        return {}, state.carts
+    steps, orders = inputs.cart_steps(run, day.date)
+    moves, after = carts.day_of_carts(state.carts, steps, orders, grid, micros(day.end), signal)
+    index = state.products.index(moves["product_id"])
+    hours, change = moves["grid"].to_numpy(), moves["change"].to_numpy()
+    edges = np.flatnonzero(np.diff(hours, prepend=-1, append=-1)) if len(hours) else np.zeros(0, dtype=np.int64)
+    return {
+        int(hours[a]): (index[a:b], change[a:b]) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    }, after
+
+
+def _stock_of_day(run: Run, state: State, day: Day, found: Crossings) -> Stock:
+    """Step the stock through the day and move levels at its end."""
+    slots, products = state.slots, state.products
+    measured = inputs.stock(run, day.date)
+    start, steps, places = stock.steps_of_day(measured, state.places, run.inside)
+    inbound = Inbound.of(state.places, measured, products)
+    slots.index(pl.concat([start["slot"], steps["slot"]]))
+    before = _rate(run, state, day.date - timedelta(days=1), slots["in_stock"])
+    signals = stock.Definitions(*(_stock_signals(run)))
+    total = slots.known(products.ids + SEPARATOR)
+    product = np.full(slots.height, -1, dtype=np.int64)
+    product[total[total >= 0]] = np.flatnonzero(total >= 0)
+    carried = slots.known(start["slot"])
+    slots["available"][carried] = start["available"].to_numpy()
+    available, level = _by_product(slots["available"], total, 0), _by_product(slots["scarcity"], total, UNMEASURED)
+    seen, some = stock.through_the_day(slots, start, steps, before, signals, found)
+    slots["in_stock"][:] = scarcity.with_day(slots["in_stock"], some)
+    final = _rate(run, state, day.date, slots["in_stock"])
+    end = micros(day.end)
+    stock.at_the_end(slots, final, signals, end, found)
+    state.places = places
+    return Stock(total, product, available, level, seen, before, final, inbound, end)
+
+
+def _stock_signals(run: Run) -> tuple[Signal, Signal | None, Signal | None]:
+    moves = {each.measure.stock: each for each in run.definitions.values() if isinstance(each.measure, StockMove)}
+    level = states.of(run.definitions, Scarcity)
+    assert level is not None  # noqa: S101
+    return level, moves.get("restock"), moves.get("alert")
+
+
+def _by_product(column: Ints, total: Ints, missing: int) -> Ints:
+    return np.where(total >= 0, column[np.maximum(total, 0)], missing) if len(column) else np.full(len(total), missing)
+
+
+def _supply(state: State, supply: Stock, hour: int) -> Supply:
+    """Stock as seen at a grid instant."""
+    seen, at_end = supply.seen, hour * HOUR >= supply.end
+    until = int(np.searchsorted(seen.at, hour * HOUR, side="left"))
+    owner = supply.product[seen.index[supply.done : until]]
+    totals = owner >= 0
+    supply.available[owner[totals]] = seen.available[supply.done : until][totals]
+    supply.level[owner[totals]] = seen.level[supply.done : until][totals]
+    supply.done = until
+    if at_end:
+        supply.level[:] = _by_product(state.slots["scarcity"], supply.total, UNMEASURED)
+    rate = supply.final if at_end else supply.before
+    units, days = _by_product(rate.units, supply.total, 0), _by_product(rate.days, supply.total, 0)
+    return Supply(supply.available, supply.level, units, days)
+
+
+def _attributes(run: Run, state: State, day: Day, found: Crossings) -> None:
+    """Take categories and prices of products that are new, and step prices through the day."""
+    products = state.products
+    start, end = micros(day.start), micros(day.end)
+    fresh = pl.DataFrame({"product_id": products.ids.filter(pl.Series(products["category"] < 0))})
+    known = run.steps.filter(pl.col("at") < start).join(fresh, on="product_id", how="semi")
+    newest = known.unique("product_id", keep="last", maintain_order=True)
+    index = products.index(newest["product_id"])
+    products["category"][index] = _category(newest)
+    priced = known.filter((pl.col("at") == BEGINNING) | pl.col("repriced"))
+    priced = priced.unique("product_id", keep="last", maintain_order=True)
+    index = products.index(priced["product_id"])
+    for name, column in (("price", "price"), ("price_low", "low"), ("price_at", "at")):
+        products[name][index] = np.maximum(priced[column].to_numpy(), -1)
+    signal = states.of(run.definitions, Price)
+    steps = run.steps.filter(pl.col("repriced") & pl.col("at").is_between(start, end, closed="left"))
+    if signal is not None:
+        here = pl.Series(products.known(steps["product_id"]) >= 0)
+        price.through_the_day(products, steps.filter(here), signal, start, end, found)
+
+
+def _category(steps: pl.DataFrame) -> Ints:
+    """Keys of categories as numbers from 0, 0 for none."""
+    return steps.select(pl.col("category") & 0x7FFF_FFFF_FFFF_FFFF).to_series().to_numpy()
+
+
+def _recategorised(run: Run, day: Day) -> pl.DataFrame:
+    steps = run.steps.filter(pl.col("at").is_between(micros(day.start), micros(day.end), closed="left"))
+    return steps.sort("at", "product_id")
+
+
+def first_seen(run: Run, state: State, day: Day) -> None:
+    """Lower ``first_seen`` to the instant of publication where that is earlier and not in the future."""
+    known = run.published.filter(pl.col("product_id").is_in(state.products.ids.implode()))
+    known = known.filter(pl.col("first_published_at") < day.end).sort("product_id")
+    index = state.products.index(known["product_id"])
+    column = state.products["first_seen"]
+    column[index] = np.minimum(column[index], known["first_published_at"].dt.epoch("us").to_numpy())
+    since = state.hours.since()
+    if since != NEVER:
+        state.data_since = min(state.data_since, since * HOUR)
+
+
+def _momentum(state: State, signal: Signal, hour: int) -> momentum.Level:
+    assert isinstance(signal.measure, Momentum)  # noqa: S101
+    return momentum.level(state.products, hour, state.data_since, signal.param(signal.measure.history))
+
+
+def _hourly(
+    run: Run,
+    state: State,
+    day: Day,
+    grid: list[int],
+    supply: Stock,
+    pressure: dict[int, tuple[Ints, Ints]],
+    found: Crossings,
+) -> None:
+    """Move everything that is windowed over the grid of the day."""
+    products = state.products
+    steps = _recategorised(run, day)
+    owners, at, keys = products.known(steps["product_id"]), steps["at"].to_numpy(), _category(steps)
+    carted = np.zeros(products.height, dtype=np.int64)
+    active = _active(run, day, state)
+    moving = Moving(run, state, found, grid[0] - 1)
+    done = 0
+    numbers = _numbers(products["category"])
+    for hour in grid:
+        demand.advance(products, state.hours, hour, moving.windows)
+        until = int(np.searchsorted(at, hour * HOUR, side="left"))
+        if until > done:
+            here = owners[done:until] >= 0
+            products["category"][owners[done:until][here]] = keys[done:until][here]
+            numbers, done = _numbers(products["category"]), until
+        index, change = pressure.get(hour, (owners[:0], owners[:0]))
+        carted[index] += change
+        if hour * HOUR >= supply.end:
+            products["active_days"][active] += 1
+        moving.to(hour, carted, _supply(state, supply, hour), supply.inbound, numbers)
+    if grid[-1] * HOUR < supply.end:
+        products["active_days"][active] += 1
+
+
+def _numbers(category: Ints) -> Ints:
+    """Numbers of categories from 0, -1 for none, in the order of their keys."""
+    _, numbers = np.unique(np.where(category > 0, category, 0), return_inverse=True)
+    first = 1 if (category <= 0).any() else 0
+    return numbers.astype(np.int64) - first
+
+
+def _active(run: Run, day: Day, state: State) -> Ints:
+    """Products with any demand on the day."""
+    names = ["views", "adds", "purchases"]
+    rows = run.of_day("product_hourly", day.date).filter(pl.any_horizontal(pl.col(name) != 0 for name in names))
+    return state.products.index(rows.select("product_id").unique().sort("product_id").collect()["product_id"])
+
+
+class Moving:
+    """The windowed signals of a run of days, in the order in which they build on each other."""
+
+    def __init__(self, run: Run, state: State, found: Crossings, hour: int) -> None:
+        wanted = run.definitions
+        self.state, self.found = state, found
+        self.windows = states.windows(wanted)
+        self.momentum, self.spike, self.surge = (states.of(wanted, kind) for kind in (Momentum, Spike, Surge))
+        self.risk, self.score, self.life = (states.of(wanted, kind) for kind in (Risk, Score, Lifecycle))
+        self.composite, self.levels = states.of(wanted, Composite), states.of(wanted, Scarcity)
+        self.ranks, self.changes = states.all_of(wanted, Rank), states.all_of(wanted, RankChange)
+        self.names = momentum.codes(self.momentum) if self.momentum else {0: "normal"}
+        self._before = self._level(hour)
+
+    def _level(self, hour: int) -> momentum.Level:
+        if self.momentum is None or self.state.data_since == NEVER:
+            none = np.zeros(self.state.products.height, dtype=np.int64)
+            return momentum.Level(none, none, none, none)
+        return _momentum(self.state, self.momentum, hour)
+
+    def to(self, hour: int, carted: Ints, supply: Supply, inbound: Inbound, category: Ints) -> None:
+        """Move to a grid instant; running sums are there already."""
+        products, state, found = self.state.products, self.state, self.found
+        now = self._level(hour)
+        self._move_momentum(hour, now)
+        if self.spike is not None and state.data_since != NEVER:
+            spike.step(products, state.hours, self.spike, hour, state.data_since, found)
+        if self.surge is not None:
+            carts.surges(products, carted, self.surge, hour, found)
+        products["cart_pressure"][:] = carted
+        self._move_ranks(hour, category)
+        self._move_risk(hour, supply, inbound)
+        if self.score is not None:
+            risk.score(products, self.score, supply, now)
+        self._move_life(hour)
+        self._move_composite(hour)
+        self._before = now
+
+    def _move_momentum(self, hour: int, now: momentum.Level) -> None:
+        if self.momentum is None or self.state.data_since == NEVER:
+            return
+        moves = momentum.step(self.state.products, self.momentum, hour, now)
+        index, before = moves.index, self._before
+        origin = np.where(moves.origin == momentum.DEFAULTS["momentum_state"], 0, moves.origin)
+        old = before.numerator[index], before.denominator[index]
+        new = now.numerator[index], now.denominator[index]
+        bound = momentum.bounds(self.momentum, moves)
+        at = hour * HOUR
+        self.found.add(
+            self.momentum.id, self.state.products.ids, moves, self.names, at, old, new, moves.target > origin, bound
+        )
+
+    def _move_ranks(self, hour: int, category: Ints) -> None:
+        products = self.state.products
+        for signal in self.ranks:
+            now = rank.ranks(products, category, signal)
+            for change in self.changes:
+                if isinstance(change.measure, RankChange) and change.measure.rank_change == signal.id:
+                    rank.changes(products, now, change, hour, self.found)
+            products[signal.id][:] = now
+
+    def _move_risk(self, hour: int, supply: Supply, inbound: Inbound) -> None:
+        if self.risk is None or self.levels is None:
+            return
+        names = dict(enumerate(scarcity.names(self.levels)))
+        moves = risk.step(self.state.products, self.risk, hour, supply, names, inbound)
+        called = {0: self.risk.normal or "none", 1: self.risk.states[0].state}
+        up = moves.target == 1
+        none, after = nothing(len(moves.index)), risk.runway(supply, moves.index)
+        self.found.add(self.risk.id, self.state.products.ids, moves, called, hour * HOUR, none, after, up)
+
+    def _move_life(self, hour: int) -> None:
+        if self.life is None or not isinstance(self.life.measure, Lifecycle):
+            return
+        products = self.state.products
+        here = products["momentum_state"]
+        trends = [code for code, name in self.names.items() if name in self.life.measure.trending]
+        cold = (here < 0) & (here != momentum.DEFAULTS["momentum_state"])
+        moves = lifecycle.step(products, self.life, hour, np.isin(here, trends), cold)
+        self._tell(self.life, codes_of(self.life), moves, hour)
+
+    def _move_composite(self, hour: int) -> None:
+        if self.composite is None:
+            return
+        products = self.state.products
+        ranked = products[self.ranks[0].id] if self.ranks else np.zeros(products.height, dtype=np.int64)
+        here = products["momentum_state"]
+        moves = composite.step(products, self.composite, hour, here, self.names, risk.at_risk(products), ranked)
+        self._tell(self.composite, codes_of(self.composite), moves, hour)
+
+    def _tell(self, signal: Signal, names: dict[int, str], moves: Moves, hour: int) -> None:
+        none = nothing(len(moves.index))
+        origin = np.maximum(moves.origin, 0)
+        self.found.add(signal.id, self.state.products.ids, moves, names, hour * HOUR, none, none, moves.target > origin)

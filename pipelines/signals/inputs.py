@@ -1,0 +1,163 @@
+"""What a day of product signals reads from the lake; days that overlap are read once while a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import polars as pl
+
+from pipelines.calendar import Day, days_between
+from pipelines.config import Tenant
+from pipelines.facts.places import PLACE, tenant_containment
+from pipelines.signals import attributes, demand
+from pipelines.signals import state as states
+from pipelines.signals.arrays import Products
+from pipelines.signals.catalogue import Price
+from pipelines.signals.demand import ACTS, Hours
+from pipelines.signals.measures import carts
+from pipelines.signals.measures.scarcity import SALES_DAYS
+from pipelines.signals.measures.stock import days_sales
+from pipelines.signals.state import Definitions, State
+from pipelines.signals.units import DAY
+from pipelines.storage.lake import Lake
+
+HOURLY = ["product_id", "hour", *ACTS.values(), *[f"{name}_last_15m" for name in ACTS.values()]]
+DAILY = ["product_id", "purchases", "units_sold", "units_returned"]
+LINES = ["product_id", "outlet_id", "kind", "quantity"]
+STOCK = [*PLACE, "measured_at", "external_id", "available", "inbound_at"]
+#: Of ``visitor_acts``, the act behind a count.
+VISITOR_ACTS = {"view": "views", "add": "add_to_bags"}
+#: Days before a day that hold the acts of its windows, and of those of the day before.
+VISITOR_DAYS = 29
+
+
+@dataclass
+class Run:
+    """Everything that stays the same while days are computed, and what was read of them.
+
+    Attributes:
+        tenant: whose.
+        definitions: by id.
+        published: ``product_id``, ``first_published_at``.
+        inside: which place lies inside which.
+        online: outlet whose stock online sales deplete.
+        steps: ``attributes.STEPS``.
+    """
+
+    tenant: Tenant
+    definitions: Definitions
+    published: pl.DataFrame
+    inside: pl.DataFrame
+    online: str | None
+    steps: pl.DataFrame
+    filled: dict[str, set[date]] = field(default_factory=dict)
+    _sales: dict[date, pl.DataFrame] = field(default_factory=dict)
+
+    @property
+    def lake(self) -> Lake:
+        """The tenant's."""
+        return self.tenant.lake
+
+    def has(self, table: str, day: date) -> bool:
+        """Whether a partition has rows; a long backfill has many without."""
+        if table not in self.filled:
+            self.filled[table] = {each for each, rows in self.lake.rows(table).items() if rows and each is not None}
+        return day in self.filled[table]
+
+    def of_day(self, table: str, day: date) -> pl.LazyFrame:
+        """Rows of one partition."""
+        return self.lake.scan(table, [day] if self.has(table, day) else [])
+
+
+def open_run(tenant: Tenant, definitions: Definitions) -> Run:
+    """What a run reads once."""
+    lake = tenant.lake
+    products = lake.scan("products").select(pl.col("external_id").alias("product_id"), "first_published_at")
+    online = lake.scan("outlets").filter(pl.col("kind") == "online").select(pl.col("external_id").min()).collect()
+    return Run(
+        tenant,
+        definitions,
+        products.drop_nulls().sort("first_published_at", "product_id").collect(),
+        tenant_containment(tenant),
+        online.item(),
+        attributes.read(tenant, lookback_of_prices(definitions)),
+    )
+
+
+def lookback_of_prices(definitions: Definitions) -> int:
+    """Microseconds before a price whose lowest price is its reference."""
+    signal = states.of(definitions, Price)
+    return signal.param(signal.measure.lookback) if signal and isinstance(signal.measure, Price) else DAY
+
+
+def load_hours(run: Run, hours: Hours, day: Day, products: Products) -> None:
+    """Read the partitions of ``product_hourly`` that the day needs."""
+    wanted = demand.needed_days(day, states.lags(run.definitions), run.tenant.zone)
+    for each in wanted:
+        if each <= day.date and each not in hours.loaded:
+            hours.load(each, run.of_day("product_hourly", each).select(HOURLY).collect(), products)
+
+
+def load_visitors(run: Run, state: State, days: Sequence[date]) -> None:
+    """Read who viewed, added and bought on some days."""
+    visitors = state.visitors
+    for day in days:
+        if day in visitors.loaded:
+            continue
+        visitors.loaded.add(day)
+        named = pl.col("product_id").is_not_null()
+        acts = run.of_day("visitor_acts", day).filter(pl.col("act").is_in(list(VISITOR_ACTS)) & named)
+        rows = acts.select(
+            "act", "product_id", "flockr_vid", pl.col("occurred_at").dt.epoch("us").alias("at")
+        ).collect()
+        for act, name in VISITOR_ACTS.items():
+            visitors.load(name, rows.filter(pl.col("act") == act), state.products)
+        bought = run.of_day("visitor_purchases", day)
+        orders = bought.select("product_id", "flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at")).collect()
+        visitors.load("purchases", orders, state.products)
+
+
+def sales(run: Run, last: date) -> pl.DataFrame:
+    """Sales of the 14 days that end with a day, by slot and ``age`` (1 for the last)."""
+    needed = days_between(last - timedelta(days=SALES_DAYS - 1), last)
+    for each in needed:
+        if each not in run._sales:
+            daily = run.of_day("product_daily", each).select(DAILY).collect()
+            lines = run.of_day("order_lines", each).select(LINES).collect()
+            run._sales[each] = days_sales(daily, lines, run.inside, run.online)
+    for old in [each for each in run._sales if each < needed[0] - timedelta(days=1)]:
+        del run._sales[old]
+    aged = [
+        run._sales[each].with_columns(pl.lit((last - each).days + 1, dtype=pl.Int64).alias("age")) for each in needed
+    ]
+    return pl.concat(aged)
+
+
+def stock(run: Run, day: date) -> pl.DataFrame:
+    """Measurements of a day that say something."""
+    rows = run.of_day("stock_levels", day).select(STOCK)
+    return rows.drop_nulls(["product_id", "measured_at", "available"]).collect()
+
+
+def cart_steps(run: Run, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``cart_activity`` and ``visitor_orders`` of a day with ``at`` in microseconds."""
+    steps = run.of_day("cart_activity", day).select(*carts.STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
+    orders = run.of_day("visitor_orders", day).select("flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at"))
+    return steps.collect(), orders.collect()
+
+
+def reach(definitions: Definitions) -> Mapping[str, int]:
+    """How many days before a day are read of the facts."""
+    hours = max(states.lags(definitions))
+    return {
+        "product_hourly": hours // 24 + 3,
+        "product_daily": SALES_DAYS,
+        "order_lines": SALES_DAYS,
+        "visitor_acts": VISITOR_DAYS,
+        "visitor_purchases": VISITOR_DAYS,
+        "stock_levels": 0,
+        "cart_activity": 0,
+        "visitor_orders": 0,
+    }

@@ -1,0 +1,95 @@
+"""States and events of products over instants: what is accepted, and what a cooldown or a dwell time suppresses.
+
+Which state a product should be in is decided by the measures; here it is only moved there, all products at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.signals.arrays import Flags, Ints, Products
+from pipelines.signals.catalogue import Signal
+
+UNDEFINED = -128
+#: Causes of suppression, by code.
+CAUSES = {1: "cooldown", 2: "dwell"}
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Products that moved or would have: index, codes of the states, and the code of the cause where suppressed."""
+
+    index: Ints
+    origin: Ints
+    target: Ints
+    cause: Ints
+
+
+def columns(prefix: str) -> dict[str, int]:
+    """Columns of ``Products`` that a state takes, with the value of an untouched product."""
+    return {f"{prefix}_state": UNDEFINED, f"{prefix}_changed": -1, f"{prefix}_held": UNDEFINED}
+
+
+def move(products: Products, prefix: str, target: Ints, defined: Flags, instant: int, signal: Signal) -> Moves:
+    """Move every product to its target, code 0 being the normal state.
+
+    Within the cooldown after a change nothing moves; within the dwell time nothing moves towards normal. A wish that is
+    suppressed is told once, and fulfilled at the first instant at which it is still there and nothing suppresses it.
+
+    Args:
+        products: its columns ``columns(prefix)`` are changed.
+        prefix: of the columns.
+        target: code by product.
+        defined: where the target counts; elsewhere the state stays.
+        instant: microseconds.
+        signal: gives cooldown and dwell.
+    """
+    cooldown, dwell = signal.silence()
+    state, changed, held = (products[name] for name in columns(prefix))
+    current = np.where(state == UNDEFINED, 0, state)
+    wished = defined & (target != current)
+    age = instant - changed
+    cooling = wished & (changed >= 0) & (age < cooldown)
+    dwelling = wished & (changed >= 0) & (age < dwell) & (np.abs(target) < np.abs(current))
+    blocked = cooling | dwelling
+    rows = np.flatnonzero((blocked & (held != target)) | (wished & ~blocked))
+    cause = np.where(cooling[rows], 1, np.where(dwelling[rows], 2, 0))
+    moves = Moves(rows, state[rows], target[rows], cause)
+    accepted = wished & ~blocked
+    held[:] = np.where(blocked, target, UNDEFINED)
+    changed[accepted] = instant
+    state[:] = np.where(accepted, target, np.where(defined, current, state))
+    return moves
+
+
+def fire(products: Products, prefix: str, index: Ints, instant: int, signal: Signal) -> Ints:
+    """Fire an event for some products; within the cooldown after the last one it is suppressed.
+
+    Returns:
+        The code of the cause by product of ``index``; 0 where the event counts.
+    """
+    cooldown, _ = signal.silence()
+    fired = products[f"{prefix}_fired"]
+    cooling = (fired[index] >= 0) & (instant - fired[index] < cooldown)
+    fired[index[~cooling]] = instant
+    return cooling.astype(np.int64)
+
+
+def settle(products: Products, name: str, instant: int, silence: int) -> None:
+    """Forget instants in a column that no later one can tell apart, so that states from which the same follows equal.
+
+    Args:
+        products: whose.
+        name: a column of instants; -1 is none.
+        instant: the last one that was evaluated.
+        silence: microseconds after which an instant does not matter.
+    """
+    column = products[name]
+    column[instant - column >= silence] = -1
+
+
+def codes(signal: Signal) -> dict[int, str]:
+    """State names of a signal by code: 0 is normal, the listed states count from 1."""
+    return {0: signal.normal or "normal", **{place: each.state for place, each in enumerate(signal.states, start=1)}}

@@ -1,0 +1,67 @@
+"""Cart pressure and its surges on the grid, from spans in which visitors have a product in an active cart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from pipelines.facts.cart_presence import Carts, changes, fold
+from pipelines.signals.arrays import Ints, Products
+from pipelines.signals.catalogue import Pressure, Signal, Surge
+from pipelines.signals.crossings import Crossings, whole
+from pipelines.signals.machine import Moves, codes, fire
+from pipelines.signals.readings import Reading, shown
+from pipelines.signals.units import HOUR
+from pipelines.storage.hashing import subject_key
+
+#: Visitors at the last grid instant, and when a surge last counted.
+DEFAULTS = {"cart_pressure": 0, "cart_surge_fired": -1}
+STEPS = ["flockr_vid", "cart_key", "event_id", "line", "step", "product_id", "quantity"]
+
+
+def day_of_carts(
+    before: Carts, steps: pl.DataFrame, orders: pl.DataFrame, grid: list[int], end: int, signal: Signal
+) -> tuple[pl.DataFrame, Carts]:
+    """Changes of the pressure on the grid of a day (from nobody), and the carts at its end.
+
+    Args:
+        before: at the start.
+        steps: ``cart_activity`` of the day: ``STEPS`` and ``at``.
+        orders: ``visitor_orders`` of the day: flockr_vid, at.
+        grid: hours.
+        end: of the day.
+        signal: cart pressure.
+    """
+    assert isinstance(signal.measure, Pressure)  # noqa: S101
+    named = steps.with_columns(pl.concat_str("flockr_vid", "cart_key", separator="\x1f").alias("cart"))
+    keyed = named.with_columns(subject_key("cart"), subject_key("flockr_vid").alias("visitor"))
+    ended = orders.select(subject_key("flockr_vid").alias("visitor"), "at")
+    active, forget = signal.param(signal.measure.active), signal.param(signal.measure.forget)
+    spans, after = fold(before, keyed, ended, end, active, forget)
+    return changes(spans, grid[0], grid[-1], HOUR), after
+
+
+def surges(products: Products, pressure: Ints, signal: Signal, hour: int, found: Crossings) -> None:
+    """Fire where the pressure is large and has multiplied since the grid instant before."""
+    assert isinstance(signal.measure, Surge)  # noqa: S101
+    before = products["cart_pressure"]
+    least, multiple = signal.param(signal.measure.at_least), signal.param(signal.measure.multiple)
+    index = np.flatnonzero((pressure >= least) & (pressure * 1000 >= multiple * before))
+    if not len(index):
+        return
+    cause = fire(products, "cart_surge", index, hour * HOUR, signal)
+    none = np.zeros(len(index), dtype=np.int64)
+    old = before[index]
+    bound = (np.maximum(least * 1000, multiple * old), none + 1000)
+    moves = Moves(index, none, none + 1, cause)
+    up = np.ones(len(index), dtype=np.bool_)
+    names = {1: codes(signal)[1]}
+    found.add(signal.id, products.ids, moves, names, hour * HOUR, whole(old), whole(pressure[index]), up, bound)
+
+
+def readings(products: Products, signal: Signal) -> Iterator[Reading]:
+    """Pressure where there is any."""
+    pressure = products["cart_pressure"]
+    yield shown(signal.id, signal.definition_version, products.order, pressure > 0, pressure, 1)
