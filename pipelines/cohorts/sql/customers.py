@@ -52,7 +52,7 @@ whole AS (
   WHERE s.kind = 'sale' GROUP BY s.order_id
 )
 SELECT s.order_id, coalesce(s.sent_customer_id, s.customer_id) AS customer, epoch_us(s.occurred_at) AS at,
-  epoch_us(s.occurred_at) AS since, coalesce(greatest(w.back_at, epoch_us(s.occurred_at)), {INF}) AS until,
+  epoch_us(s.occurred_at) AS since, greatest(coalesce(w.back_at, {INF}), epoch_us(s.occurred_at)) AS until,
   s.side, s.channel, s.outlet_id, s.discounted, s.net_minor, s.currency, s.product_ids
 FROM customer_orders s LEFT JOIN whole w USING (order_id)
 WHERE s.kind = 'sale'
@@ -73,7 +73,8 @@ SELECT {columns}, is_deleted, coalesce(epoch_us(effective_to), 46116860184273879
 FROM {table}
 """
 _GROUP_VERSIONS = _VERSIONS.replace(
-    "{columns}", "external_id, parent_id, outlet_ids, epoch_us(valid_from) AS valid_from, epoch_us(valid_to) AS valid_to"
+    "{columns}",
+    "external_id, parent_id, outlet_ids, epoch_us(valid_from) AS valid_from, epoch_us(valid_to) AS valid_to",
 ).replace("{table}", "groups_history")
 _OUTLET_VERSIONS = _VERSIONS.replace("{columns}", "external_id, group_ids").replace("{table}", "outlets_history")
 
