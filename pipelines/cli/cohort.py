@@ -9,6 +9,7 @@ import click
 import polars as pl
 
 from pipelines.calendar import day_of
+from pipelines.cli.cohort_sql import sql
 from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain import explain as explained
@@ -20,6 +21,9 @@ from pipelines.errors import UsageError
 @click.group()
 def cohort() -> None:
     """List, validate and explain cohorts."""
+
+
+cohort.add_command(sql)
 
 
 @cohort.command("list")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 INF = 2**63 - 1
 ACTS = ("view", "add", "remove", "wishlist", "unwishlist", "alert", "checkout")
@@ -122,7 +123,7 @@ def pieces(tables, customer, rows):
     cuts = sorted({m["effective_from"] for m in tables["customer_merges"] if m["external_id"] == customer})
     for each in rows:
         edges = [each["since"], *(cut for cut in cuts if each["since"] < cut < each["until"]), each["until"]]
-        for since, until in zip(edges, edges[1:], strict=False):
+        for since, until in pairwise(edges):
             if since < until:
                 yield {**each, "subject": holder(tables, customer, since), "since": since, "until": until}
 

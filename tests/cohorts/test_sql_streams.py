@@ -1,4 +1,4 @@
-"""Streams that SQL reads from tables are those that a naive reading gives, and every cohort's SQL runs on the tables."""
+"""Streams that SQL reads from tables are those of a naive reading, and every cohort asked of the tables is right."""
 # ruff: noqa: S608 (names of relations only)
 
 from __future__ import annotations
