@@ -27,6 +27,7 @@ from pipelines.cohorts.sql import bounds, carts
 from pipelines.cohorts.sql import leaves as parts_of
 from pipelines.cohorts.sql.scope import Context, Scope, rows_of
 from pipelines.cohorts.sql.statement import quoted
+from pipelines.cohorts.sql.streams import LISTS
 from pipelines.cohorts.sql.values import Parts
 from pipelines.errors import UsageError
 
@@ -69,15 +70,19 @@ def members_sql(
 def _asked(ctx: Context, cohort: Cohort) -> Scope:
     """Every subject of the streams at the last instant before the end of the day."""
     x = f"{ctx.x} AS x /* {ctx.said} */"
-    before = f"\nUNION ALL {_before(ctx, cohort)}" if cohort.evaluate == "day" else ""
-    relations = [ctx.relation(cohort.subject, name) for name in sorted(_named(ctx, cohort))]
-    if cohort.for_each is None:
-        subjects = "\nUNION ALL ".join(f"SELECT subject FROM {name}" for name in relations)
-        moments = f"SELECT DISTINCT subject, {x} FROM (\n{subjects}{before}\n)"
-    else:
-        key = f"unnest({cohort.for_each})" if cohort.for_each == "group_id" else cohort.for_each
-        subjects = "\nUNION ALL ".join(f"SELECT subject, {key} AS key FROM {name}" for name in relations)
-        moments = f"SELECT DISTINCT subject, key, {x} FROM (\n{subjects}{before}\n) WHERE key IS NOT NULL"
+    fields = streams(cohort.subject)
+    keyed = [name for name in sorted(_named(ctx, cohort)) if cohort.for_each in (None, *fields[name].fields)]
+    key = f"unnest({cohort.for_each})" if cohort.for_each in LISTS else cohort.for_each
+    wanted = "subject" if key is None else f"subject, {key} AS key"
+    selects = [f"SELECT {wanted} FROM {ctx.relation(cohort.subject, name)}" for name in keyed]
+    if cohort.evaluate == "day":
+        selects.append(_before(ctx, cohort))
+    if not selects:
+        raise UsageError(f"cohort {cohort.id}: for_each: no stream of the rule has {cohort.for_each!r}; name another")
+    everyone = "\nUNION ALL ".join(selects)
+    columns = "subject" if key is None else "subject, key"
+    known = "" if key is None else " WHERE key IS NOT NULL"
+    moments = f"SELECT DISTINCT {columns}, {x} FROM (\n{everyone}\n){known}"
     return Scope(cohort, ctx.statement.add("moments", moments), ctx.day)
 
 

@@ -19,13 +19,12 @@ from pipelines.errors import UsageError
 def is_open(ctx: Context, scope: Scope, rule: Open) -> str:
     """Whether a row of the stream counts."""
     relation = rows_of(ctx, scope, rule.open, rule.where)
-    key = f" AND {has_key(scope.cohort.for_each, 's', 'm.key')}" if scope.cohort.for_each else ""
     return ctx.statement.add(
         f"open_{rule.open}",
         f"""
         SELECT {scope.shown}, count(s.subject) > 0 AS held
         FROM {scope.moments} m
-        LEFT JOIN {relation} s ON {counting("m")}{key}{conditions(scope, rule.where, "s")}
+        LEFT JOIN {relation} s ON {counting("m")}{has_key(scope, rule.open)}{conditions(scope, rule.where, "s")}
         GROUP BY {scope.shown}
         """,
     )

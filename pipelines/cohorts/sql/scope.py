@@ -185,6 +185,11 @@ def _condition(scope: Scope, name: str, wanted: object, row: str) -> str:
     return f"{column} IN {among(values)}" if len(values) > 1 else f"{column} = {quoted(values[0])}"
 
 
-def has_key(field: str, row: str, key: str) -> str:
-    """Condition that a row belongs to a key of a family."""
-    return f"list_contains({row}.{field}, {key})" if field in LISTS else f"{row}.{field} = {key}"
+def has_key(scope: Scope, stream: str) -> str:
+    """Further condition that a row ``s`` of a stream belongs to the key of the moment ``m``; none outside families."""
+    field = scope.cohort.for_each
+    if field is None:
+        return ""
+    if field not in streams(scope.cohort.subject)[stream].fields:
+        return " AND false"
+    return f" AND list_contains(s.{field}, m.key)" if field in LISTS else f" AND s.{field} = m.key"

@@ -87,7 +87,7 @@ def _read(ctx: Context, scope: Scope, value: Value, parts: Parts) -> Number:
         return Number(f"{parts.use(name)}.num")
     assert isinstance(value, Events)  # noqa: S101
     label, stream, sought, fraction = _events(value)
-    inside = window(ctx, scope, value) + _keyed(scope, value)
+    inside = window(ctx, scope, value) + ("" if value.over_all else has_key(scope, stream))
     name = parts.use(_aggregate(ctx, scope, label, stream, value.where, inside, sought))
     return Number(f"{name}.num", f"{name}.den") if fraction else Number(f"{name}.num")
 
@@ -140,12 +140,6 @@ def window(ctx: Context, scope: Scope, value: Events) -> str:
         raise UsageError(f"cohort {scope.cohort.id}: is decided by day, and cannot be asked for inside a day")
     first = scope.day - timedelta(days=scope.days(value.within) - 1)
     return f" AND s.at >= {ctx.start(first)} /* {value.within}: from {first} */"
-
-
-def _keyed(scope: Scope, value: Events) -> str:
-    if scope.cohort.for_each is None or value.over_all:
-        return ""
-    return f" AND {has_key(scope.cohort.for_each, 's', 'm.key')}"
 
 
 def _median_gap(ctx: Context, scope: Scope, value: MedianGap) -> str:
