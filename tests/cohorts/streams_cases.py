@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -45,12 +46,17 @@ _TYPES = {"text": pl.String, "flag": pl.Boolean, "number": pl.Int64, "minor": pl
 _BASE = {"subject": pl.String, "at": pl.Int64, "since": pl.Int64, "until": pl.Int64, "times": pl.Int64}
 
 
+@cache
+def shipped():
+    """The catalogue as it is written."""
+    return [load_yaml(file, Cohort) for file in sorted(SHIPPED.glob("*.yaml"))]
+
+
 def definitions(overrides=None):
     """The catalogue with the small thresholds."""
     chosen = SMALL if overrides is None else overrides
     found = {}
-    for file in sorted(SHIPPED.glob("*.yaml")):
-        cohort = load_yaml(file, Cohort)
+    for cohort in shipped():
         changes = chosen.get(cohort.id, {})
         params = {
             name: param.model_copy(update={"value": changes.get(name, param.value)})
@@ -92,6 +98,16 @@ def loaded(rows):
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
         connection.execute("CREATE TABLE members_before (cohort_id VARCHAR, subject VARCHAR)")
         yield connection
+
+
+def reload(connection, old, new):
+    """Put other rows in place of those that are loaded."""
+    for name, frame in frames(new).items():
+        if old[name]:
+            connection.execute(f"DELETE FROM {name}")
+        if new[name]:
+            connection.register("frame", frame.to_arrow())
+            connection.execute(f"INSERT INTO {name} SELECT * FROM frame")
 
 
 def remember(connection, members):
@@ -229,6 +245,7 @@ def order(rng, rows, who, other, at, order_id, near, edges):
     fields = {
         "order_id": order_id,
         "side": rng.choice(("online", "outlet")),
+        "channel": rng.choice(("web", "store")),
         "outlet_id": rng.choice(("shop1", "shop2")),
         "group_id": rng.choice(([], ["north"], ["north", "all"])),
         "discounted": rng.random() < 0.5,

@@ -113,7 +113,8 @@ def _events(value: Events) -> tuple[str, str, str, bool]:
 
 def _aggregate(ctx: Context, scope: Scope, label: str, stream: str, where: Where, inside: str, sought: str) -> str:
     relation = rows_of(ctx, scope, stream, where)
-    selected = sought if " AS num" in sought else f"{sought} AS num"
+    # Wide, so that numbers can be multiplied with each other.
+    selected = sought if " AS num" in sought else f"({sought})::HUGEINT AS num"
     return ctx.statement.add(
         label,
         f"""
@@ -168,7 +169,8 @@ def _median_gap(ctx: Context, scope: Scope, value: MedianGap) -> str:
             other = "c.gap"
         known = f"CASE WHEN o.events < {scope.param(value.fewer_than).num} THEN {other} ELSE {known} END"
     return ctx.statement.add(
-        f"median_gap_{value.median_gap}", f"SELECT {scope.shown}, {known} AS num\nFROM {scope.moments} m\n{joins}"
+        f"median_gap_{value.median_gap}",
+        f"SELECT {scope.shown}, ({known})::HUGEINT AS num\nFROM {scope.moments} m\n{joins}",
     )
 
 
