@@ -14,7 +14,7 @@ DAYS ?= 30
 VISITORS ?= 4000
 PORT ?= 3000
 
-.PHONY: help setup demo ui test lint format fault bench clean
+.PHONY: help setup demo ui test lint format docs fault bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ lint: setup  ## ruff, mypy, import-linter
 
 format: setup  ## rewrite the code in the project's format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: setup  ## write the pages that are made from definitions
+	@$(BIN)/python -m pipelines.cli cohort gallery --out docs/cohorts.md
 
 fault: setup  ## the long checks: more orders, more crashes
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 -m "nightly or not nightly" tests/properties tests/faults

@@ -9,21 +9,24 @@ import click
 import polars as pl
 
 from pipelines.calendar import day_of
+from pipelines.cli import cohort_asof
+from pipelines.cli.cohort_files import gallery, schema, validate
 from pipelines.cli.cohort_sql import sql
-from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
+from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain import explain as explained
-from pipelines.cohorts.rules import in_words
+from pipelines.cohorts.language.words import in_words
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
 
 
 @click.group()
 def cohort() -> None:
-    """List, validate and explain cohorts."""
+    """List, validate and explain cohorts, and ask who was in them."""
 
 
-cohort.add_command(sql)
+for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify, validate, schema, gallery, sql):
+    cohort.add_command(_command)
 
 
 @cohort.command("list")
@@ -49,17 +52,6 @@ def list_cohorts(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
     shown = ["cohort", "subject", "size", "version", "rule"]
     title = f"size on {day}" if day else "no day was computed yet"
     emit(rows, as_json, lambda: table(shown, [[row[name] for name in columns] for row in rows], title))
-
-
-@cohort.command("validate")
-@tenant_option
-@json_option
-@click.pass_obj
-def validate(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
-    """Check every definition of the tenant; the first mistake is named with file, path and fix."""
-    found = cohorts(workspace.tenant(tenant_id))
-    result = {"tenant": tenant_id, "valid": True, "cohorts": sorted(found)}
-    emit(result, as_json, lambda: note(f"{len(found)} cohorts are valid: {', '.join(sorted(found))}"))
 
 
 @cohort.command("explain")

@@ -12,7 +12,7 @@ from pipelines.calendar import Day, day_of, days_between
 from pipelines.cohorts.daily.changes import CustomerSource, VisitorSource
 from pipelines.cohorts.daily.rules import DayRows, DayRules
 from pipelines.cohorts.daily.state import State
-from pipelines.cohorts.daily.totals import streams_used
+from pipelines.cohorts.daily.totals import gap_streams, streams_used
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.streams import customers, visitors
 from pipelines.cohorts.streams.customers import Customers
@@ -114,6 +114,8 @@ def inputs(definitions: Mapping[str, Cohort]) -> list[str]:
             found.update(tables[stream])
             if any(name.startswith("signal.") for name in fields):
                 found.update(("signal_crossings", "signal_snapshots"))
+        if any(gap_streams(each) for each in cohorts):
+            found.update(("customer_orders", "order_lines"))
     return sorted(found - {"customer_merges"})
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
 
 from pipelines.calendar import Day, days_between
-from pipelines.cohorts.daily.rules import in_order
 from pipelines.cohorts.instants.days import Held
-from pipelines.cohorts.instants.evaluate import evaluate, parts_shown
+from pipelines.cohorts.instants.evaluate import Source, evaluate, parts_shown
 from pipelines.cohorts.language.matches import Matches, holds
+from pipelines.cohorts.language.order import in_order
 from pipelines.cohorts.language.rules import Cohort, Left, Member, Then, Without, leaves
 from pipelines.cohorts.orders import ORDER, RETURN
 from pipelines.cohorts.streams.customers import Customers
@@ -35,7 +35,7 @@ def of_customers(definitions: Mapping[str, Cohort], known: Customers) -> list[He
     def source(stream: str, fields: set[str], conditions: Matches) -> pl.DataFrame:
         return known.rows(stream, fields).filter(holds(conditions))
 
-    return _held(chosen, source, horizon)
+    return _held(chosen, lambda cohort: source, horizon)
 
 
 def of_visitors(tenant: Tenant, definitions: Mapping[str, Cohort], days: Sequence[Day]) -> list[Held]:
@@ -48,17 +48,14 @@ def of_visitors(tenant: Tenant, definitions: Mapping[str, Cohort], days: Sequenc
     if not chosen:
         return []
     source = _VisitorRows(tenant, days, {each.id: lookback(each) for each in chosen})
-    found = []
-    for cohort in chosen:
-        found += _held([cohort], source.of(cohort), micros(days[-1].end))
-    return found
+    return _held(chosen, source.of, micros(days[-1].end))
 
 
-def _held(chosen: Sequence[Cohort], source: object, horizon: int) -> list[Held]:
+def _held(chosen: Sequence[Cohort], source: Callable[[Cohort], Source], horizon: int) -> list[Held]:
     times: dict[str, pl.DataFrame] = {}
     found = []
     for cohort in in_order(chosen):
-        parts, rows = evaluate(cohort, source, times, horizon)  # type: ignore[arg-type]
+        parts, rows = evaluate(cohort, source(cohort), times, horizon)
         times[cohort.id] = rows
         if cohort.for_each:
             found += [
@@ -103,7 +100,7 @@ class _VisitorRows:
         known = sorted({day for name in ("visitor_acts", "visitor_orders") for day in self.tenant.lake.days(name)})
         self._first = known[0] if known else self.days[0].date
 
-    def of(self, cohort: Cohort) -> object:
+    def of(self, cohort: Cohort) -> Source:
         """Source of rows for one cohort."""
         back = self.back[cohort.id]
         first = self._first
@@ -131,7 +128,9 @@ class _VisitorRows:
 
 
 def _crossings(tenant: Tenant, days: Sequence[date]) -> pl.DataFrame:
-    rows = tenant.lake.scan("signal_crossings", days).filter(pl.col("suppressed_by").is_null())
+    rows = tenant.lake.scan("signal_crossings", days).filter(
+        pl.col("suppressed_by").is_null() & pl.col("place").is_null()
+    )
     return rows.select(
         pl.col("effective_at").dt.epoch("us").alias("at"),
         pl.col("signal_id").alias("signal"),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.cohorts.language.carts import CartSignal, CartValue
+from pipelines.cohorts.language.check import check_or_raise, signal_states
+from pipelines.cohorts.language.order import pin
 from pipelines.cohorts.language.rules import All, Cohort, Member, Without
 from pipelines.config import Tenant
 from pipelines.errors import UsageError
@@ -55,26 +57,10 @@ def cohorts(tenant: Tenant) -> dict[str, Cohort]:
     """
     own = [file.stem for file in (tenant.folder / "signals").glob("*.yaml")]
     found = load_all(tenant, Cohort, SHIPPED, "cohorts", [*shipped_ids(), *own])
-    known_states = {level.state for signal in signals(tenant).values() for level in signal.levels}
-    for cohort in found.values():
-        if cohort.of_cart and isinstance(cohort.rule, All):
-            _check_cart(cohort, found, known_states)
-    cart_rules(found)
+    known = signals(tenant)
+    check_or_raise(found, signal_states(known))
+    pin(found, {key: signal.definition_version for key, signal in known.items()})
     return found
-
-
-def _check_cart(cohort: Cohort, found: dict[str, Cohort], known_states: set[str]) -> None:
-    where = f"{cohort._file}: rule.all"
-    parent, leaf = _cart_parts(cohort)
-    target = found.get(parent.cohort)
-    if target is None or not isinstance(target.rule, Without) or not target.of_cart:
-        raise UsageError(f"{where}.0.cohort: {parent.cohort!r} is not a cohort of abandoned carts; name one")
-    if isinstance(leaf, CartSignal):
-        wrong = sorted(set(leaf.any_in) - known_states)
-        if wrong:
-            raise UsageError(
-                f"{where}.1.any_in: {wrong[0]!r} is not a state; states: {', '.join(sorted(known_states))}"
-            )
 
 
 def _cart_parts(cohort: Cohort) -> tuple[Member, CartValue | CartSignal]:

@@ -9,11 +9,11 @@ import polars as pl
 
 from pipelines.calendar import Day, days_between
 from pipelines.cohorts.catalogue import cart_rules, cohorts
-from pipelines.cohorts.rules import AllRule, Cohort, CountRule, in_words
-from pipelines.cohorts.run import order_rows
+from pipelines.cohorts.language.rules import All, Cohort, Member
+from pipelines.cohorts.language.words import in_words
+from pipelines.cohorts.streams.customers import order_rows
 from pipelines.config import Tenant
 from pipelines.entities.merges import holder_at
-from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY
 
 
@@ -80,9 +80,6 @@ def _orders(tenant: Tenant, cohort: Cohort, subject: str, day: Day) -> list[dict
     ).drop("as_of")
     own = rows.filter((pl.col("kind") == "sale") & (pl.col("customer_id") == subject))["order_id"]
     shown = rows.filter(pl.col("sale_id").is_in(own.implode()) | pl.col("order_id").is_in(own.implode()))
-    if isinstance(cohort.rule, CountRule):
-        oldest = micros(day.end) - cohort.param(cohort.rule.count.within)
-        shown = shown.filter(pl.col("at") >= oldest)
     instant = pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC")
     return shown.sort("at", "order_id").select("kind", pl.col("order_id").alias("id"), instant.alias("at")).to_dicts()
 
@@ -94,14 +91,11 @@ def _missing(
         return "an order" if cohort.subject == "customer" else "any cart activity within the ttl"
     if row is not None:
         return f"it ended at {row['expires_at']:%Y-%m-%dT%H:%M:%SZ}: {_exit_cause(tenant, cohort, subject, day.date)}"
-    if isinstance(cohort.rule, CountRule):
-        sales = sum(1 for each in evidence if each["kind"] == "sale")
-        needed = cohort.param(cohort.rule.count.at_least)
-        return f"orders that count in the window: there are at most {sales}, {needed} are needed"
     if cohort.subject == "customer":
         last = max(each["at"] for each in evidence)
         return f"a longer absence: the last order or return was {(day.end - last).days} days before"
-    if isinstance(cohort.rule, AllRule) and _in_parent(tenant, cohort.rule.all[0].cohort, subject, day.date):
+    parent = cohort.rule.all[0] if isinstance(cohort.rule, All) else None
+    if cohort.of_cart and isinstance(parent, Member) and _in_parent(tenant, parent.cohort, subject, day.date):
         return "the second part of the rule; the cart is abandoned"
     last = max(each["at"] for each in evidence)
     return f"an open cart without an order for long enough; the last step or order was at {last:%Y-%m-%dT%H:%M:%SZ}"

@@ -10,13 +10,11 @@ from __future__ import annotations
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
-from pipelines.cohorts.rules import Cohort, CountRule, GapRule
 from pipelines.entities.merges import over_time
 from schemas.tables import CUSTOMER_MERGES
 
 #: Why an order begins to count at an instant or ends to, the strongest first; of several at one instant it decides.
 ORDER, RETURN, MERGE = 0, 1, 2
-_CAUSES = {ORDER: "order", RETURN: "return", MERGE: "merge"}
 
 #: Of ``customer_orders``. The customer is the one that was sent: for whom it stands changes with the instant.
 COLUMNS = [
@@ -87,114 +85,12 @@ def paid(rows: pl.DataFrame, merges: pl.DataFrame | None = None) -> pl.DataFrame
     return pieces.select(spans.columns)
 
 
-def intervals(cohort: Cohort, orders: pl.DataFrame, horizon: int) -> pl.DataFrame:
-    """Intervals ``(start, end]`` of an order cohort: ``subject``, ``start``, ``end``, ``start_cause``, ``end_cause``.
-
-    Args:
-        cohort: a count or a gap of orders.
-        orders: what ``counted_orders`` gave, all before ``horizon``.
-        horizon: microseconds; nothing starts at or after it.
-    """
-    rule = cohort.rule
-    if isinstance(rule, CountRule):
-        found = _frequent(orders, cohort.param(rule.count.within), cohort.param(rule.count.at_least))
-    else:
-        assert isinstance(rule, GapRule)  # noqa: S101
-        floor, gap = rule.gap.at_least.greatest
-        found = _absent(orders, cohort.param(floor), cohort.param(gap.median_gap), horizon)
-    return found.filter((pl.col("start") < pl.col("end")) & (pl.col("start") < horizon))
-
-
-def _frequent(orders: pl.DataFrame, window: int, at_least: int) -> pl.DataFrame:
-    leaves = pl.min_horizontal(pl.col("at") + window, "until")
-    inside = orders.filter(leaves > pl.col("since")).with_columns(leaves.alias("leaves"))
-    place = pl.col("subject").rle_id().alias("place")
-    came = inside.select("subject", place, pl.col("since").alias("at"), step=pl.lit(1, pl.Int64), rank=_RANK_IN)
-    left = inside.select("subject", place, pl.col("leaves").alias("at"), step=pl.lit(-1, pl.Int64), rank=_RANK_OUT)
-    # Sorted running sums: a window over each subject costs ten times as much. What a subject adds it takes away in the
-    # end, so the sum over all rows before is that of the subject; the last step of an instant tells what holds after.
-    steps = pl.concat([came, left]).sort("place", "at", "rank")
-    named = pl.col("rank").replace_strict(dict(enumerate(_STEPS)), return_dtype=pl.String)
-    counted = steps.with_columns(
-        (pl.col("step").cum_sum() >= at_least).alias("on"),
-        named.alias("end_cause"),
-        pl.when(pl.col("step") > 0).then(named).forward_fill().alias("start_cause"),
-    )
-    again = (pl.col("place") == pl.col("place").shift(-1)) & (pl.col("at") == pl.col("at").shift(-1))
-    path = counted.filter(~again.fill_null(False))
-    known = pl.col("on").shift(1) & (pl.col("place") == pl.col("place").shift(1))
-    changed = path.filter(pl.col("on") != known.fill_null(False))
-    same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
-    return (
-        changed.with_columns(
-            pl.when(same).then(pl.col("at").shift(-1)).otherwise(INF).alias("end"), pl.col("end_cause").shift(-1)
-        )
-        .filter("on")
-        .select("subject", pl.col("at").alias("start"), "end", "start_cause", "end_cause")
-    )
-
-
-#: Causes of the steps of a count in the order in which they are taken at one instant: the last one in, or out, is told.
-_STEPS = ("merge", "order", "expiry", "merge", "return")
-_RANK_IN = pl.when(pl.col("came") == MERGE).then(0).otherwise(1)
-_RANK_OUT = pl.when(pl.col("until") > pl.col("leaves")).then(2).when(pl.col("went") == MERGE).then(3).otherwise(4)
-
-
-def _absent(orders: pl.DataFrame, floor: int, multiple: int, horizon: int) -> pl.DataFrame:
-    ended = orders.filter(pl.col("until") < INF)
-    events = pl.concat(
-        [
-            orders.select("subject", pl.col("since").alias("at"), pl.col("came").alias("cause")),
-            ended.select("subject", pl.col("until").alias("at"), pl.col("went").alias("cause")),
-        ]
-    )
-    # At one instant an order decides the cause, and what holds after it is looked up for the instant.
-    steps = events.group_by("subject", "at").agg(pl.col("cause").min()).sort("subject", "at")
-    same = (pl.col("subject") == pl.col("subject").shift(-1)).fill_null(False)
-    named = pl.col("cause").replace_strict(_CAUSES, return_dtype=pl.String)
-    segments = steps.with_columns(
-        pl.when(same).then(pl.col("at").shift(-1)).otherwise(INF).alias("end"),
-        pl.when(same).then(named.shift(-1)).otherwise(pl.lit("order")).alias("end_cause"),
-    )
-    reach = pl.min_horizontal("end", horizon) - pl.col("at")
-    possible = segments.filter((pl.col("cause") != ORDER) | (reach > floor)).with_row_index("segment")
-    known = orders.select("subject", pl.col("at").alias("ordered_at"), "order_id", "since", "until")
-    valid = possible.select("segment", "subject", "at").join(known, on="subject")
-    valid = valid.filter((pl.col("since") <= pl.col("at")) & (pl.col("until") > pl.col("at")))
-    valid = valid.sort("segment", "ordered_at", "order_id").with_columns(
-        (pl.col("ordered_at") - pl.col("ordered_at").shift(1).over("segment")).alias("gap")
-    )
-    wait = pl.max_horizontal(pl.lit(floor), median("gap") * multiple)
-    due = valid.group_by("segment").agg((pl.col("ordered_at").max() + wait).alias("due"))
-    found = possible.join(due, on="segment").with_columns(
-        pl.max_horizontal("at", "due").alias("start"),
-        pl.when((pl.col("cause") != ORDER) & (pl.col("due") <= pl.col("at")))
-        .then(named)
-        .otherwise(pl.lit("silence"))
-        .alias("start_cause"),
-    )
-    found = found.filter((pl.col("start") < pl.col("end")) & (pl.col("start") < horizon))
-    return _joined(found.select("subject", "start", "end", "start_cause", "end_cause"))
-
-
 def median(column: str) -> pl.Expr:
     """Median of whole numbers as a whole number: the mean of the middle two rounded down; null of nothing."""
     ordered = pl.col(column).drop_nulls().sort()
     count = pl.col(column).count().cast(pl.Int64)
     low, high = ordered.get((count - 1) // 2, null_on_oob=True), ordered.get(count // 2, null_on_oob=True)
     return pl.when(count > 0).then((low + high) // 2)
-
-
-def _joined(found: pl.DataFrame) -> pl.DataFrame:
-    """Intervals of a subject that touch become one."""
-    rows = found.sort("subject", "start")
-    touches = (pl.col("subject") == pl.col("subject").shift(1)) & (pl.col("start") == pl.col("end").shift(1))
-    rows = rows.with_columns((~touches.fill_null(False)).cast(pl.Int64).cum_sum().alias("run"))
-    return (
-        rows.group_by("run", maintain_order=True)
-        .agg(pl.col("subject", "start", "start_cause").first(), pl.col("end", "end_cause").last())
-        .select("subject", "start", "end", "start_cause", "end_cause")
-    )
 
 
 def context(moments: pl.DataFrame, orders: pl.DataFrame, money: pl.DataFrame, window: int) -> pl.DataFrame:

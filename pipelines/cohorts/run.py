@@ -1,33 +1,30 @@
-"""The step: a range of days in one pass, with the state of carts in memory and one commit per table."""
+"""The step: a range of days in one pass, with state in memory and one commit per table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 
 from pipelines.ahead import ahead
-from pipelines.calendar import Day, day_of, days_between
-from pipelines.cohorts import cart_state, order_day, orders, tables
-from pipelines.cohorts.cart_days import Facts, Setting, advance
-from pipelines.cohorts.cart_state import CartState
-from pipelines.cohorts.catalogue import CartRules, cart_rules, cohorts
+from pipelines.calendar import Day, day_of
+from pipelines.cohorts import order_day, tables
+from pipelines.cohorts.by_instant import of_customers, of_visitors
+from pipelines.cohorts.catalogue import cohorts
+from pipelines.cohorts.instants.days import Held, cut
+from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.links import linked_at, linked_each, spans
 from pipelines.cohorts.result import Result, keyed
-from pipelines.cohorts.rules import Cohort
-from pipelines.cohorts.span import Span
+from pipelines.cohorts.stateful import Setup, StatefulDay, stateful_days
+from pipelines.cohorts.streams.customers import Customers
 from pipelines.config import Tenant
-from pipelines.signals.chain import CHECKPOINT_DAYS, Chain, chain, is_checkpoint
+from pipelines.signals.chain import CHECKPOINT_DAYS
 from pipelines.signals.demand import micros
 from pipelines.storage.lake import Commit, Lake
 
-CART_INPUTS = ("cart_activity", "visitor_orders", "signal_crossings")
-SCARCITY = "scarcity_state"
-STEPS = ["flockr_vid", "cart_key", "event_id", "line", "step", "product_id", "quantity", "unit_price_minor", "currency"]
-#: Cart steps that are computed at once.
-ROWS_AT_ONCE = 2_000_000
 OUTPUTS = ("cohort_membership", "cohort_transitions", "cohort_sizes")
 
 
@@ -60,43 +57,116 @@ def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
 
 def results(
-    tenant: Tenant, definitions: Mapping[str, Cohort], wanted: Sequence[date]
+    tenant: Tenant, definitions: Mapping[str, Cohort], days: Sequence[date], *, state: Path | None = None
 ) -> Iterator[tuple[date, DayTables]]:
-    """Rows of each wanted day, in order; state files are written on the way."""
-    versions = {cohort.id: cohort.definition_version for cohort in definitions.values()}
-    by_order = {cohort.id: cohort for cohort in definitions.values() if cohort.subject == "customer"}
-    last = day_of(max(wanted), tenant.zone)
-    merges = tenant.lake.read("customer_merges")
-    known = order_day.history(order_rows(tenant.lake, last), [*by_order.values()], micros(last.end), merges)
+    """Rows of each wanted day, in order; state files are written on the way.
+
+    Args:
+        tenant: whose facts.
+        definitions: cohorts by id; those that a rule names are among them.
+        days: tenant days.
+        state: folder of the state; the tenant's own where not given.
+    """
+    wanted = sorted(set(days))
+    last = day_of(wanted[-1], tenant.zone)
+    known = Customers(tenant, last)
     links = identity_links(tenant.lake)
-    of_customers = spans(links, "customer", merges).join(order_day.subjects(known), on="subject", how="semi")
-    sizes: dict[str, int] | None = None
-    before: dict[str, pl.DataFrame] = {}
-    cart_days = _cart_days(tenant, definitions, spans(links, "visitor", merges), wanted)
+    sides = {kind: spans(links, kind, known.merges) for kind in ("visitor", "customer")}
+    held = of_customers(definitions, known)
+    setup = Setup(tenant, definitions, state or tenant.state / "cohorts", sides["visitor"], known, held)
+    orders = order_day.history(known.counted, order_day.money(known), {each.cohort_id: each for each in held})
+    day_rows = _Days(setup, sides, orders, wanted)
     # The next days are computed while these are published.
-    for day, carts, carried in ahead(cart_days, CHECKPOINT_DAYS):
-        if day.date not in set(wanted):
-            sizes, before = None, {}
-            continue
-        if sizes is None:
-            sizes = {**_sizes(carried), **_order_sizes(known, day)}
-        customers = {}
-        for key, cohort in by_order.items():
-            result = order_day.one_day(known, cohort, day, before.get(key))
-            result = replace(result, members=keyed(result.members, tenant.id))
-            before[key] = result.members.filter("is_member")
-            customers[key] = _linked(result, of_customers, day)
-        parts = [*([] if carts is None else [(carts, "visitor")]), *((each, "customer") for each in customers.values())]
-        rows = _published(parts, tenant, versions)
-        sizes = tables.must_add_up(sizes, rows.sizes, day.date)
-        yield day.date, rows
+    for found in ahead(stateful_days(setup, wanted), CHECKPOINT_DAYS):
+        if found.day.date in day_rows.wanted:
+            yield found.day.date, day_rows.tables(found)
+        else:
+            day_rows.pause()
 
 
-def order_rows(lake: Lake, last: Day) -> pl.DataFrame:
-    """``customer_orders`` before the end of a day, the columns that order cohorts need, with ``at`` in microseconds."""
-    days = [day for day in lake.days("customer_orders") if day <= last.date]
-    rows = lake.scan("customer_orders", days).select(orders.COLUMNS).filter(pl.col("occurred_at") < last.end)
-    return rows.with_columns(pl.col("occurred_at").dt.epoch("us").alias("at")).drop("occurred_at").collect()
+class _Days:
+    """Puts the parts of a day together."""
+
+    def __init__(
+        self, setup: Setup, links: Mapping[str, pl.DataFrame], orders: order_day.History, wanted: Sequence[date]
+    ) -> None:
+        self.setup, self.links, self.orders = setup, links, orders
+        self.wanted = set(wanted)
+        self.versions = {each.id: each.definition_version for each in setup.definitions.values()}
+        self._single = {each.id for each in setup.definitions.values() if not each.for_each}
+        customers = order_day.subjects(orders)
+        self._of_customers = links["customer"].join(customers, on="subject", how="semi")
+        self._before: dict[str, pl.DataFrame] = {}
+        self._sizes: dict[str, int] | None = None
+        self._visitors: dict[date, list[Held]] = {}
+
+    def pause(self) -> None:
+        """Days were left out: what was carried from the day before does not count."""
+        self._sizes, self._before = None, {}
+
+    def tables(self, found: StatefulDay) -> DayTables:
+        """Published rows of a day.
+
+        Raises:
+            MurmurError: transitions do not add up.
+        """
+        day = found.day
+        parts = [*self._carts(found), *self._ruled(found), *self._of_orders(day), *self._instants(day)]
+        members = tables.by_cohort([tables.membership(part, kind, self.versions) for part, kind in parts])
+        moves = tables.by_cohort(
+            [tables.transitions(part, kind, self.setup.tenant.id, self.versions) for part, kind in parts]
+        )
+        sizes = tables.sizes(members, moves, self.versions, self._single)
+        if self._sizes is None:
+            self._sizes = {**found.sizes, **self._sizes_before(day)}
+        self._sizes = tables.must_add_up(self._sizes, sizes, day.date)
+        return DayTables(members, moves, sizes)
+
+    def _sizes_before(self, day: Day) -> dict[str, int]:
+        start = micros(day.start)
+        inside = (pl.col("start") < start) & (pl.col("end") >= start)
+        every = [*self.setup.held, *self._held(day)]
+        return {each.cohort_id: each.times.filter(inside).height for each in every}
+
+    def _carts(self, found: StatefulDay) -> list[tuple[Result, str]]:
+        return [(found.carts, "visitor")] if found.carts else []
+
+    def _ruled(self, found: StatefulDay) -> list[tuple[Result, str]]:
+        parts = []
+        for kind, rows in found.rules.items():
+            parts.append((self._linked(Result(rows.moved, rows.members), self.links[kind], found.day), kind))
+        return parts
+
+    def _of_orders(self, day: Day) -> list[tuple[Result, str]]:
+        parts = []
+        for key, held in self.orders.held.items():
+            result = order_day.one_day(self.orders, held, day, self._before.get(key))
+            result = replace(result, members=keyed(result.members, self.setup.tenant.id))
+            self._before[key] = result.members.filter("is_member")
+            parts.append((self._linked(result, self._of_customers, day), "customer"))
+        return parts
+
+    def _held(self, day: Day) -> list[Held]:
+        if day.date not in self._visitors:
+            tenant = self.setup.tenant
+            ahead_days = [day]
+            found = of_visitors(tenant, self.setup.definitions, ahead_days)
+            self._visitors = {each.date: found for each in ahead_days}
+        return self._visitors[day.date]
+
+    def _instants(self, day: Day) -> list[tuple[Result, str]]:
+        parts = []
+        for held in self._held(day):
+            moved, members = cut(held, day)
+            result = Result(moved, keyed(members, self.setup.tenant.id))
+            parts.append((self._linked(result, self.links["visitor"], day), "visitor"))
+        return parts
+
+    def _linked(self, result: Result, links: pl.DataFrame, day: Day) -> Result:
+        """Rows with who the subject is linked to, sorted by cohort and subject."""
+        members = linked_at(result.members.sort("cohort_id", "subject"), links, micros(day.end))
+        moved = result.transitions.sort("cohort_id", "subject", "at", "direction")
+        return Result(linked_each(moved, links), members)
 
 
 def identity_links(lake: Lake) -> pl.DataFrame:
@@ -105,99 +175,3 @@ def identity_links(lake: Lake) -> pl.DataFrame:
         "flockr_vid", "customer_id", pl.col("occurred_at").dt.epoch("us").alias("linked_at")
     )
     return rows.drop_nulls().collect()
-
-
-def cart_facts(lake: Lake, span: Span) -> Facts:
-    """Facts of some days that cart cohorts need."""
-    days = span.dates
-    steps = lake.scan("cart_activity", days).select(*STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
-    ended = lake.scan("visitor_orders", days).select("flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at"))
-    crossed = lake.scan("signal_crossings", days).filter(
-        (pl.col("signal_id") == SCARCITY) & pl.col("suppressed_by").is_null() & pl.col("place").is_null()
-    )
-    end = pl.col("date").replace_strict(pl.Series(days, dtype=pl.Date), span.ends, return_dtype=pl.Int64)
-    crossings = crossed.select(
-        "date",
-        pl.col("subject").alias("product_id"),
-        "to_state",
-        pl.col("effective_at").dt.epoch("us").alias("at"),
-    )
-    placed = crossings.with_columns((pl.col("at") >= end).alias("at_end")).sort("date", maintain_order=True)
-    return Facts(steps.collect(), ended.collect(), placed.drop("date").collect())
-
-
-def cart_chain(tenant: Tenant, definitions: Mapping[str, Cohort], rules: CartRules, last: date) -> Chain:
-    """The chain of cart states up to a day."""
-    versions = {key: definitions[key].definition_version for key in rules.ids}
-    versions |= {"currency": tenant.config.currency, "layout": cart_state.LAYOUT}
-    return chain(tenant.state / "cohorts", tenant.lake, CART_INPUTS, versions, last)
-
-
-def _cart_days(
-    tenant: Tenant, definitions: Mapping[str, Cohort], visitors: pl.DataFrame, wanted: Sequence[date]
-) -> Iterator[tuple[Day, Result | None, pl.DataFrame]]:
-    """Each day that leads to and through the wanted ones, its rows, and the members before it."""
-    rules = cart_rules(dict(definitions))
-    if rules is None:
-        for each in days_between(min(wanted), max(wanted)):
-            yield day_of(each, tenant.zone), None, CartState().members
-        return
-    links = cart_chain(tenant, definitions, rules, max(wanted))
-    resumed = links.resume(min(wanted), lambda day: cart_state.usable(links, day, rules))
-    state = cart_state.load(links, resumed, rules) if resumed else CartState()
-    setting = Setting(rules, tenant.config.currency, tenant.id, visitors)
-    members = state.members
-    for days in _stretches(links.plan(wanted, resumed), tenant.lake.rows("cart_activity"), max(wanted)):
-        span = Span([day_of(each, tenant.zone) for each in days])
-        found = advance(state, cart_facts(tenant.lake, span), setting, span)
-        cart_state.save(links, days, state, whole=is_checkpoint(days[-1], max(wanted)))
-        for day, rows in zip(span.days, found, strict=True):
-            yield day, rows, members
-            members = rows.members.filter("is_member")
-
-
-def _stretches(days: Sequence[date], rows: Mapping[date | None, int], last: date) -> Iterator[list[date]]:
-    """Days that are computed at once: up to a day whose state is kept, and no more rows than memory should hold."""
-    taken: list[date] = []
-    for day in days:
-        if taken and sum(rows.get(each, 0) for each in (*taken, day)) > ROWS_AT_ONCE:
-            yield taken
-            taken = []
-        taken.append(day)
-        if is_checkpoint(day, last):
-            yield taken
-            taken = []
-
-
-def _sizes(members: pl.DataFrame) -> dict[str, int]:
-    return dict(members.group_by("cohort_id").len().iter_rows())
-
-
-def _linked(result: Result, links: pl.DataFrame, day: Day) -> Result:
-    """An order cohort's rows with who the customer is linked to, sorted by subject."""
-    members = linked_at(result.members.sort("subject"), links, micros(day.end))
-    return Result(linked_each(result.transitions.sort("subject", "at", "direction"), links), members)
-
-
-def _order_sizes(known: order_day.History, day: Day) -> dict[str, int]:
-    start = micros(day.start)
-    inside = (pl.col("start") < start) & (pl.col("end") >= start)
-    return {key: rows.filter(inside).height for key, rows in known.intervals.items()}
-
-
-def _published(parts: Sequence[tuple[Result, str]], tenant: Tenant, versions: Mapping[str, str]) -> DayTables:
-    members = _by_cohort([tables.membership(part, kind, versions) for part, kind in parts])
-    moves = _by_cohort([tables.transitions(part, kind, tenant.id, versions) for part, kind in parts])
-    return DayTables(members, moves, tables.sizes(members, moves, versions))
-
-
-def _by_cohort(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Frames that are sorted by cohort as one that is; slices cost nothing where sorting strings would."""
-    pieces = []
-    for frame in frames:
-        start = 0
-        for length, cohort in frame["cohort_id"].rle().struct.unnest().iter_rows():
-            pieces.append((cohort, frame.slice(start, length)))
-            start += length
-    ordered = [piece for _, piece in sorted(pieces, key=lambda piece: str(piece[0]))]
-    return pl.concat(ordered or frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 import polars as pl
@@ -56,7 +56,8 @@ def _sides(kind: str) -> list[pl.Expr]:
 
 
 def _version(versions: Mapping[str, str]) -> pl.Expr:
-    return pl.col("cohort_id").replace_strict(dict(versions), return_dtype=pl.String).alias("definition_version")
+    family = pl.col("cohort_id").str.split_exact(":", 1).struct.field("field_0")
+    return family.replace_strict(dict(versions), return_dtype=pl.String).alias("definition_version")
 
 
 def instant(name: str) -> pl.Expr:
@@ -70,7 +71,7 @@ def _shaped(rows: pl.DataFrame, columns: tuple[Column, ...]) -> pl.DataFrame:
         {"last_order_at": instant("last_order_at").alias("last_order_at")} if "last_order_at" in rows.columns else {}
     )
     rows = rows.with_columns(list(times.values()))
-    optional = {column.name for column in CONTEXT}
+    optional = {"context", *(column.name for column in CONTEXT)}
     shown = [
         pl.lit(None, dtype=column.dtype).alias(column.name)
         if column.name in optional and column.name not in rows.columns
@@ -81,12 +82,22 @@ def _shaped(rows: pl.DataFrame, columns: tuple[Column, ...]) -> pl.DataFrame:
     return rows.select(shown)
 
 
-def sizes(members: pl.DataFrame, moved: pl.DataFrame, versions: Mapping[str, str]) -> pl.DataFrame:
-    """Rows of ``cohort_sizes`` without the date, one per cohort, empty cohorts included."""
-    base = pl.DataFrame(
-        {"cohort_id": sorted(versions), "definition_version": [versions[key] for key in sorted(versions)]},
-        schema={"cohort_id": pl.String, "definition_version": pl.String},
+def sizes(
+    members: pl.DataFrame, moved: pl.DataFrame, versions: Mapping[str, str], single: Collection[str]
+) -> pl.DataFrame:
+    """Rows of ``cohort_sizes`` without the date, one per cohort.
+
+    Args:
+        members: of ``membership``.
+        moved: of ``transitions``.
+        versions: definition version by id of the definition.
+        single: cohorts that have a row even when they are empty; those of a family have one while they have rows.
+    """
+    found = pl.concat(
+        [members["cohort_id"].rle().struct.field("value"), moved["cohort_id"].rle().struct.field("value")]
     )
+    listed = sorted({*single, *found.unique()})
+    base = pl.DataFrame({"cohort_id": listed}, schema={"cohort_id": pl.String}).with_columns(_version(versions))
     inside = _counts(members.with_columns(pl.col("is_member").alias("counted")), "size")
     flows = [
         _counts(moved.with_columns((pl.col("direction") == direction).alias("counted")), direction)
@@ -122,3 +133,15 @@ def must_add_up(before: Mapping[str, int], now: pl.DataFrame, day: date) -> dict
                 "nothing was published, please report it"
             )
     return dict(now.select("cohort_id", "size").iter_rows())
+
+
+def by_cohort(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Frames that are sorted by cohort as one that is; slices cost nothing where sorting strings would."""
+    pieces = []
+    for frame in frames:
+        start = 0
+        for length, cohort in frame["cohort_id"].rle().struct.unnest().iter_rows():
+            pieces.append((cohort, frame.slice(start, length)))
+            start += length
+    ordered = [piece for _, piece in sorted(pieces, key=lambda piece: str(piece[0]))]
+    return pl.concat(ordered or [frame.clear() for frame in frames[:1]])

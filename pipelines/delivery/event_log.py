@@ -6,11 +6,12 @@ sending is not here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from pipelines.cohorts.history.official import DEFINITION
 from pipelines.delivery.payload import cohort_payload, retraction_payload
 from pipelines.storage.hashing import identifiers
 from schemas.tables import EVENT_LOG
@@ -18,8 +19,6 @@ from schemas.tables import EVENT_LOG
 #: Direction of a transition -> the event that tells it; and that event -> the one that takes it back.
 TELLS = {"entered": "cohort.entered", "exited": "cohort.exited"}
 RETRACTS = {"cohort.entered": "cohort.entry_retracted", "cohort.exited": "cohort.exit_retracted"}
-#: ``caused_by`` of a transition that happened because the rule changed, not because somebody did something.
-DEFINITION = "definition"
 
 
 def difference(
@@ -30,6 +29,8 @@ def difference(
     newest: date,
     announce: bool = False,
     max_age: Mapping[str, timedelta] | None = None,
+    active: Collection[str] | None = None,
+    announced: Collection[str] = (),
 ) -> pl.DataFrame:
     """Rows to append to the log so that its fold equals the transitions.
 
@@ -40,6 +41,9 @@ def difference(
         newest: the newest day with transitions; a new event of an earlier day is withheld as backfill.
         announce: send what belongs to earlier days too; what a changed definition caused is withheld all the same.
         max_age: by cohort, the age at detection above which an event is withheld as too old.
+        active: versions of the definitions that count on these days, where any ever changed. What another version
+            told is taken back in silence, and what is told in its place is withheld as well.
+        announced: definitions whose change is to be sent.
 
     Returns:
         Columns of ``EVENT_LOG``, sorted by its primary key. A retraction is sent exactly if its original was, and so
@@ -48,9 +52,11 @@ def difference(
     told = latest(log)
     true_now = transitions.sort("transition_id", "definition_version").unique("transition_id", keep="first")
     believed = told.filter(pl.col("is_true"))
-    fresh = _tellings(true_now.join(believed, on="transition_id", how="anti"), told, newest, announce)
+    fresh = _tellings(true_now.join(believed, on="transition_id", how="anti"), told, newest, announce, announced)
     undone = _retractions(believed.join(true_now, on="transition_id", how="anti"))
     rows = pl.concat([_too_old(fresh, detected_at, max_age or {}), undone])
+    if active is not None:
+        rows = _in_silence(rows, _of_others(told, active))
     stamped = rows.with_columns(
         pl.lit(detected_at, dtype=pl.Datetime("us", "UTC")).alias("detected_at"),
         pl.lit(None, dtype=pl.String).alias("crossing_id"),
@@ -68,16 +74,21 @@ def latest(log: pl.DataFrame) -> pl.DataFrame:
     return ordered.unique("transition_id", keep="last", maintain_order=True)
 
 
-def _tellings(rows: pl.DataFrame, told: pl.DataFrame, newest: date, announce: bool) -> pl.DataFrame:
+def _tellings(
+    rows: pl.DataFrame, told: pl.DataFrame, newest: date, announce: bool, announced: Collection[str]
+) -> pl.DataFrame:
     """Events of transitions that are true and not believed, the first time or again."""
     before = told.select(
         "transition_id", (pl.col("generation") + 1).alias("next"), (pl.col("emission") == "sent").alias("undone_aloud")
     )
     kind = pl.col("direction").replace_strict(TELLS, return_dtype=pl.String)
     undone_aloud = pl.col("undone_aloud").fill_null(False)
-    defined = (pl.col("caused_by") == DEFINITION) & ~undone_aloud
-    due = (pl.lit(announce) | (pl.col("date") == newest) | undone_aloud) & ~defined
-    because = pl.when(defined).then(pl.lit("definition")).when(~due).then(pl.lit("backfill"))
+    caused = pl.col("caused_by") == DEFINITION
+    # A family of cohorts has one definition, whose id stands before the colon.
+    wanted = caused & pl.col("cohort_id").str.split(":").list.first().is_in(sorted(announced))
+    defined = caused & ~wanted & ~undone_aloud
+    due = (pl.lit(announce) | (pl.col("date") == newest) | undone_aloud | wanted) & ~defined
+    because = pl.when(defined).then(pl.lit(DEFINITION)).when(~due).then(pl.lit("backfill"))
     return (
         rows.join(before, on="transition_id", how="left", maintain_order="left")
         .with_columns(
@@ -104,6 +115,24 @@ def _retractions(rows: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(_event_id())
         .select(_COMPUTED)
+    )
+
+
+def _of_others(told: pl.DataFrame, active: Collection[str]) -> pl.DataFrame:
+    """What versions told that do not count any more."""
+    version = pl.col("payload").str.json_path_match("$.definition_version")
+    return told.filter(~version.is_in(sorted(active)).fill_null(True))
+
+
+def _in_silence(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Withhold what differs only since another version counts: what the old one told, and what replaces it."""
+    telling = pl.col("supersedes").is_null()
+    replaces = pl.col("cohort_id").is_in(others["cohort_id"].unique().implode()) & (pl.col("generation") == 0)
+    undoes = pl.col("supersedes").is_in(others["event_id"].implode())
+    silent = (pl.col("emission") == "sent") & pl.when(telling).then(replaces).otherwise(undoes)
+    return rows.with_columns(
+        pl.when(silent).then(pl.lit("withheld")).otherwise("emission").alias("emission"),
+        pl.when(silent).then(pl.lit(DEFINITION)).otherwise("withheld_because").alias("withheld_because"),
     )
 
 

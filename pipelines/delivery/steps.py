@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
+from pipelines.cohorts.history import official
+from pipelines.cohorts.history.definitions import timeline
 from pipelines.config import Tenant
 from pipelines.delivery.event_log import difference, latest
 from pipelines.step import Check, CheckResult, Step, Writers, publish
@@ -37,11 +39,19 @@ def run_event_log(
 
     def fill(writers: Writers) -> None:
         detected_at = clock()
+        lines = timeline(tenant)
         newest = max(lake.days("cohort_transitions"), default=max(days, default=date.min))
         for day in days:
             log = lake.read("event_log", [day])
-            transitions = lake.read("cohort_transitions", [day])
-            rows = difference(transitions, log, detected_at=detected_at, newest=newest, announce=announce)
+            rows = difference(
+                official.transitions(tenant, day),
+                log,
+                detected_at=detected_at,
+                newest=newest,
+                announce=announce,
+                active=lines.active(day).values() if lines.changed else None,
+                announced=lines.announced(day) if lines.changed else (),
+            )
             writers["event_log"].put(day, log.vstack(rows))
 
     return publish(tenant, ("event_log",), fill)
@@ -53,7 +63,7 @@ def folds_to_transitions(tenant: Tenant, days: Sequence[date]) -> CheckResult:
     for day in days:
         told = latest(tenant.lake.read("event_log", [day]))
         claims = set(told.filter(told["is_true"])["transition_id"])
-        facts = set(tenant.lake.read("cohort_transitions", [day])["transition_id"])
+        facts = set(official.transitions(tenant, day)["transition_id"])
         believed += len(claims)
         missing += len(facts - claims)
         surplus += len(claims - facts)

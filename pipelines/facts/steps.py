@@ -13,9 +13,9 @@ from pipelines.config import Tenant
 from pipelines.entities.dated import current
 from pipelines.entities.identity import link_spans, with_visitor
 from pipelines.entities.merges import holder_at
+from pipelines.facts import clicks, places, purchases, stock, visitor_orders, visitors
 from pipelines.facts import events as event_rollups
 from pipelines.facts import orders as order_rollups
-from pipelines.facts import places, purchases, stock, visitor_orders, visitors
 from pipelines.facts import products as product_rollups
 from pipelines.facts.checks import CHECKS
 from pipelines.facts.stock_days import days_with_stock
@@ -53,6 +53,23 @@ def event_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
             writers["visitor_acts"].put_parts(day, visitors.visitor_acts(done, categories))
 
     return publish(tenant, _OF_EVENTS, fill)
+
+
+def click_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
+    """Publish clicks on links of each day."""
+
+    def fill(writers: Writers) -> None:
+        who = _identity(tenant)
+        campaigns = _changes(tenant, "links", "campaign_id")
+        happened = _days_with_rows(tenant, "customer_events")
+        for day in days:
+            scan = tenant.lake.scan("customer_events", [day] if day in happened else [])
+            clicked = scan.filter(pl.col("event_name") == clicks.CLICKED).select(clicks.COLUMNS)
+            named = who.with_visitor(clicked.collect(engine="streaming"))
+            found = clicks.link_clicks(named, who.visitors, who.merges, campaigns)
+            writers["link_clicks"].put(day, found)
+
+    return publish(tenant, ("link_clicks",), fill)
 
 
 def order_facts(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
@@ -216,6 +233,14 @@ STEPS: tuple[Step, ...] = (
         run=event_facts,
         code_version="2",
         description="Steps of carts, and what each visitor did on a day.",
+    ),
+    Step(
+        name="click_facts",
+        group="facts",
+        outputs=("link_clicks",),
+        inputs=("customer_events", "identity_links", "customer_merges", "links_history", "unresolved_references"),
+        run=click_facts,
+        description="Clicks on links by people, with their customer and campaign.",
     ),
     Step(
         name="order_facts",

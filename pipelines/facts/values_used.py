@@ -15,6 +15,7 @@ import polars as pl
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.entities.history import BEGINNING
+from pipelines.facts.clicks import CLICKED
 from pipelines.facts.through_time import VERSION, changes
 from pipelines.facts.visitors import ACTS_OF_EVENTS
 from pipelines.landing.extracts import of_partitions
@@ -37,6 +38,11 @@ def categories_of_orders(tenant: Tenant) -> dict[date, str]:
 def kinds_of_outlets(tenant: Tenant) -> dict[date, str]:
     """By day: a text that changes with the kinds of the outlets that transactions name."""
     return _used(tenant, [of_partitions(tenant, "transactions", "outlets", _of_outlets)], "outlets", "kind")
+
+
+def campaigns_of_clicks(tenant: Tenant) -> dict[date, str]:
+    """By day: a text that changes with the campaigns of the links that are clicked."""
+    return _used(tenant, [of_partitions(tenant, "customer_events", "links", _of_clicks)], "links", "campaign_id")
 
 
 def _used(tenant: Tenant, named: Iterable[pl.LazyFrame], dimension: str, column: str) -> dict[date, str]:
@@ -89,6 +95,11 @@ def _in_lines(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def _of_outlets(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select("date", pl.col("outlet_id").alias("id")).pipe(_keys)
+
+
+def _of_clicks(rows: pl.LazyFrame) -> pl.LazyFrame:
+    found = rows.filter(pl.col("event_name") == CLICKED)
+    return found.select("date", pl.col("link_id").alias("id")).pipe(_keys)
 
 
 def _opened(rows: pl.LazyFrame, column: str) -> pl.LazyFrame:

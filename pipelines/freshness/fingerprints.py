@@ -25,7 +25,7 @@ from pipelines.facts.early import early_clicks, prices_used, publications
 from pipelines.facts.links_used import links_used
 from pipelines.facts.merged import merged_customers
 from pipelines.facts.places import tenant_containment
-from pipelines.facts.values_used import categories_of_acts, categories_of_orders, kinds_of_outlets
+from pipelines.facts.values_used import campaigns_of_clicks, categories_of_acts, categories_of_orders, kinds_of_outlets
 from pipelines.freshness import landed
 from pipelines.freshness.remembered import Texts, remembered
 from pipelines.landing import store
@@ -56,6 +56,7 @@ _USES: dict[str, tuple[tuple[str, ...], Callable[[Tenant], Texts]]] = {
     "categories_of_acts": (("customer_events", "products_history"), categories_of_acts),
     "categories_of_orders": (("customer_events", "transactions", "products_history"), categories_of_orders),
     "kinds_of_outlets": (("transactions", "outlets_history"), kinds_of_outlets),
+    "campaigns_of_clicks": (("customer_events", "links_history"), campaigns_of_clicks),
     "merged_customers": (("customer_merges", "customer_events", "transactions", "identity_links"), merged_customers),
     "publications": (("products", "product_hourly", "product_daily", "stock_levels"), publications),
     "early_clicks": (("customer_events", "links_history"), early_clicks),
@@ -65,8 +66,11 @@ _USED_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("event_facts", "products_history"): ("prices_used", "categories_of_acts"),
     ("order_facts", "products_history"): ("categories_of_orders",),
     ("order_facts", "outlets_history"): ("kinds_of_outlets",),
+    ("click_facts", "links_history"): ("campaigns_of_clicks",),
     ("product_signals", "products"): ("publications",),
 }
+#: Steps that ask of identity links no more than the visitors of customers.
+_SEEK_VISITORS = ("event_facts", "order_facts", "product_facts")
 #: Stages whose days change when a reference of the day is resolved, whatever they read: a return finds its sale.
 _WAIT = ("cohorts", "exports")
 _SHOWN = 16
@@ -194,9 +198,9 @@ class Freshness:
             return "\x1f".join(self._use(each).get(day, "") for each in _USED_BY[step.name, name])
         if (step.name, name) == ("transactions", "outlets_history"):
             return self._outlets.get(day, "")
-        if name == "customer_merges" and step.group == "facts":
+        if name == "customer_merges" and step.name in _SEEK_VISITORS:
             return self._use("merged_customers").get(day, "")
-        if name == "identity_links" and step.group == "facts":
+        if name == "identity_links" and step.name in _SEEK_VISITORS:
             return self._links_used("transactions" in step.inputs).get(day, "")
         if name in _CLOCKS:
             return self._prefix(name).get(day, "")

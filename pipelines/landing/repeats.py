@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from pipelines.landing.canonical import version_hash
@@ -17,7 +18,7 @@ from schemas.entities.envelope import OP_RANK, Entity
 _VERSION = ("external_id", "op", "order_at", "hash")
 #: Keys that are compared at once; of more, one range of sixteen after the other.
 ROWS_AT_ONCE = 1_000_000
-_KEY_RANGE = 1 << 60
+_KEY_BITS = 60
 Fetch = Callable[[pl.DataFrame], pl.DataFrame]
 #: Rows by tenant day; null for entities without days.
 Days = dict[date | None, int]
@@ -74,8 +75,11 @@ def find(keys: pl.Series, earlier: pl.LazyFrame | None, own: Fetch, entity: Enti
 
 def _twice(keys: pl.Series) -> pl.Series:
     """Keys that stand more than once, found a range of keys at a time: a table of all of them would not stay small."""
-    parts = (keys.filter(keys // _KEY_RANGE == i) for i in range(-8, 8)) if len(keys) > ROWS_AT_ONCE else (keys,)
-    return pl.concat(part.filter(part.is_duplicated()) for part in parts)
+    whole = keys.to_numpy()
+    parts = (whole[whole >> _KEY_BITS == i] for i in range(-8, 8)) if len(whole) > ROWS_AT_ONCE else (whole,)
+    # Sorting numbers is many times quicker than hashing them.
+    ordered = (np.sort(part) for part in parts)
+    return pl.Series("id_key", np.concatenate([part[1:][part[1:] == part[:-1]] for part in ordered]))
 
 
 def versions(frame: pl.LazyFrame, entity: Entity) -> pl.LazyFrame:

@@ -30,7 +30,8 @@ def rows(
     in_products = np.isin(name, (log.ADDED, log.REMOVED))
     products = _products(config, catalogue, events, in_products, gather(order_products, sale))
     value = np.where(sale >= 0, np.r_[sales.orders["net"].to_numpy(), -1][sale], index["value"])
-    viewed = gather(catalogue.ids, np.where(name == log.VIEWED, index["product"], -1))
+    alone = np.isin(name, (log.VIEWED, log.WISHED, log.UNWISHED, log.ALERT_REQUESTED))
+    viewed = gather(catalogue.ids, np.where(alone, index["product"], -1))
     return pl.DataFrame(
         {
             "external_id": "ev-" + events["event"].cast(pl.String).str.zfill(9),

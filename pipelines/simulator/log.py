@@ -27,6 +27,9 @@ NAMES = (
     "Message Opened",
     "Link Clicked",
     "Unsubscribed",
+    "Product Added to Wishlist",
+    "Product Removed from Wishlist",
+    "Stock Alert Requested",
 )
 (
     SESSION_STARTED,
@@ -45,6 +48,9 @@ NAMES = (
     OPENED,
     CLICKED,
     UNSUBSCRIBED,
+    WISHED,
+    UNWISHED,
+    ALERT_REQUESTED,
 ) = range(len(NAMES))
 
 RESOLUTIONS = ("login", "signup", "checkout", "email_click")

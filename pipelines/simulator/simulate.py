@@ -18,6 +18,7 @@ from pipelines.simulator import (
     stock,
     transactions,
     truth,
+    wishes,
     world,
 )
 from pipelines.simulator.settings import SimulationConfig
@@ -49,8 +50,9 @@ def simulate(config: SimulationConfig) -> Simulation:
     letters = campaigns.build(config, crowd, goods, opted_out)
     visits = sessions.run(config, crowd, goods, sessions.plan(config, crowd, goods, letters.clicks))
     sold = sales.build(config, places, crowd, goods, (visits.orders, visits.lines), letters.percent_off)
-    history = log.merged([visits.events, letters.events], config.start, config.end)
     levels = stock.build(config, goods, sold)
+    wished = wishes.events(config, goods, visits.events, levels)
+    history = log.merged([visits.events, letters.events, wished], config.start, config.end)
     frames = {
         "customers": people.customer_rows(config, crowd, places, opted_out[0]),
         "customer_events": events.rows(config, crowd, goods, letters, sold, history),

@@ -22,6 +22,8 @@ CONTEXT: tuple[Column, ...] = (
     Column("ltv_minor", "int64", description="Net of all orders so far, minor units; null with several currencies."),
 )
 
+VALUES = Column("context", "json", description="Values that the cohort's definition shows beside the membership.")
+
 COHORT_MEMBERSHIP = Contract(
     name="cohort_membership",
     description="Who is in a cohort at the end of the day, and who left it on the day.",
@@ -42,6 +44,7 @@ COHORT_MEMBERSHIP = Contract(
         Column("expires_at", "timestamp", description="When it ends if nothing happens."),
         *CONTEXT,
         Column("updated_at", "timestamp", required=True, description="Last instant of the data that changed the row."),
+        VALUES,
     ),
 )
 
@@ -71,9 +74,11 @@ COHORT_TRANSITIONS = Contract(
             "caused_by",
             "string",
             required=True,
-            description="What happened: silence, order, cart_emptied, expiry, bound, stock, return, merge.",
+            description="What happened: silence, order, return, merge, add, stock, click, referral, opt_out, opt_in, "
+            "cart_emptied, cohort, expiry; bound for what is decided at the end of a day.",
         ),
         *CONTEXT,
+        VALUES,
     ),
 )
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pipelines.cohorts.rules import Cohort
 
 from pipelines.cohorts.catalogue import SHIPPED
 from pipelines.cohorts.orders import counted_orders, intervals, paid
-from pipelines.cohorts.rules import Cohort
 from pipelines.config import load_yaml
 from schemas.tables import CUSTOMER_MERGES
 

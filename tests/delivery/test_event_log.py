@@ -93,6 +93,27 @@ def test_what_a_changed_definition_caused_is_withheld() -> None:
     assert retracted["emission"].to_list() == ["withheld", "sent"]
 
 
+def test_a_change_of_definitions_is_sent_where_it_is_announced() -> None:
+    frame = transitions(
+        transition(1, caused_by="definition"), transition(2, caused_by="definition", cohort_id="affinity:shoes")
+    )
+    assert told_after([frame], announced=["affinity"]).sort("transition_id")["emission"].to_list() == [
+        "withheld",
+        "sent",
+    ]
+
+
+def test_what_another_version_told_is_taken_back_in_silence_and_so_is_what_replaces_it() -> None:
+    old = transitions(transition(1, definition_version="a"), transition(2, definition_version="a"))
+    new = transitions(transition(2, definition_version="b"), transition(3, definition_version="b"))
+    other = transitions(transition(4, definition_version="c", cohort_id="lapsed_shopper"))
+    log = told_after([old])
+    rows = difference(pl.concat([new, other]), log, detected_at=NOON, newest=DAY, active=["b", "c"])
+    outcome = rows.sort("transition_id").select("transition_id", "emission", "withheld_because").rows()
+    assert outcome == [("t1", "withheld", "definition"), ("t3", "withheld", "definition"), ("t4", "sent", None)]
+    assert difference(pl.concat([new, other]), log.vstack(rows), detected_at=NOON, newest=DAY).is_empty()
+
+
 def test_two_versions_of_a_definition_tell_a_transition_once() -> None:
     frame = transitions(transition(1), transition(1, definition_version="2"))
     assert told_after([frame]).height == 1

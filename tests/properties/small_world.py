@@ -64,7 +64,16 @@ _EVENT = {
     "external_id": st.sampled_from(["e1", "e2", "e3", "e4", "e5", "e6"]),
     "occurred_at": TIMES,
     "event_name": st.sampled_from(
-        ["Product Added", "Order Completed", "Product Viewed", "Product Removed", "Checkout Started", "Link Clicked"]
+        [
+            "Product Added",
+            "Order Completed",
+            "Product Viewed",
+            "Product Removed",
+            "Checkout Started",
+            "Link Clicked",
+            "Product Added to Wishlist",
+            "Checkout Step Completed",
+        ]
     ),
 }
 _EVENT_OPTIONS = {
@@ -97,6 +106,7 @@ _TRANSACTION_OPTIONS = {
     "outlet_id": OUTLETS,
     "original_transaction_id": ORDERS,
     "campaign_ids": st.just(["k1"]),
+    "coupon_codes": st.lists(st.just("TEN"), max_size=1),
     "discount_minor": PRICES,
 }
 _STOCK_ENTRY = st.fixed_dictionaries(
@@ -106,7 +116,7 @@ _PRODUCT = {
     "external_id": PRODUCTS,
     "updated_at": TIMES,
     "name": st.sampled_from(["Tea", "Pot"]),
-    "category_path": st.just("home > kitchen"),
+    "category_path": st.sampled_from(["home > kitchen", "garden"]),
     "status": st.just("active"),
     "price_minor": PRICES,
     "currency": CURRENCIES,
@@ -116,7 +126,7 @@ _OUTLET = {
     "external_id": OUTLETS,
     "updated_at": TIMES,
     "name": st.just("Mill Lane"),
-    "kind": st.just("store"),
+    "kind": st.sampled_from(["store", "online"]),
     "status": st.just("open"),
     "timezone": st.sampled_from(["Europe/London", "Pacific/Auckland"]),
     "country": st.just("GB"),

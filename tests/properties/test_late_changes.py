@@ -141,6 +141,10 @@ SCENARIOS = {
         ],
         [campaign_link(SUNDAY, "k2")],
     ),
+    "a customer whom the visitor of a click was, and who was merged": (
+        [event("e3", "Link Clicked", SUNDAY, link_id="l1"), campaign_link(MONDAY, "k1"), QUIET],
+        [link(FRIDAY), customer("c1", SATURDAY, merged_into="c2")],
+    ),
     "an earlier first version of a campaign": (
         [campaign("k1", SUNDAY), campaign("k1", MONDAY, name="Winter"), QUIET, ADDED],
         [campaign("k1", SATURDAY)],

@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.calendar import Day, day_of, days_between
 from pipelines.cohorts.daily.space import Ints
 from pipelines.cohorts.daily.totals import EVER
+from pipelines.cohorts.streams.categories import top_categories
 from pipelines.cohorts.streams.customers import Customers
 from pipelines.cohorts.streams.visitors import REACH, Visitors
 from pipelines.signals.demand import micros
@@ -54,6 +55,9 @@ class Source(Protocol):
 
     whole: bool
 
+    def categories(self) -> pl.DataFrame:
+        """``subject``, ``day``, ``category``: what each subject spends most on, as ``streams.categories`` says."""
+
     def on(self, stream: str, fields: set[str], windows: set[int], day: Day) -> Rows:
         """Rows among which are all that begin or cease to count on a day, as known at its end."""
 
@@ -65,6 +69,10 @@ class VisitorSource:
     visitors: Visitors
     first: date
     whole: bool = False
+
+    def categories(self) -> pl.DataFrame:
+        """Of visitors nothing is known."""
+        return pl.DataFrame(schema={"subject": pl.String, "day": pl.Int64, "category": pl.String})
 
     def on(self, stream: str, fields: set[str], windows: set[int], day: Day) -> Rows:
         """Rows anchored on the days that matter; nothing is anchored before the first day."""
@@ -99,6 +107,10 @@ class CustomerSource:
 
     def __post_init__(self) -> None:
         self._kept: dict[tuple[str, str], Rows] = {}
+
+    def categories(self) -> pl.DataFrame:
+        """The customers' top categories."""
+        return top_categories(self.customers)
 
     def on(self, stream: str, fields: set[str], windows: set[int], day: Day) -> Rows:
         """All rows of the stream."""

@@ -45,7 +45,8 @@ def have(cohort: Cohort, space: Space) -> None:
 
 def members(cohort: Cohort, space: Space) -> Flags:
     """Who is in."""
-    return space[column(cohort, "entered")] != NONE
+    inside: Flags = space[column(cohort, "entered")] != NONE
+    return inside
 
 
 def move(cohort: Cohort, space: Space, enter: Flags, stay: Flags, at: int) -> Moves:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.cohorts.daily.gaps import DayGaps
 from pipelines.cohorts.daily.space import Flags, Ints
 from pipelines.cohorts.daily.state import NONE, State
 from pipelines.cohorts.daily.totals import Total, of_value, total
 from pipelines.cohorts.language.bounds import Bound, Greatest, Multiple, Percentile
 from pipelines.cohorts.language.rules import Cohort
-from pipelines.cohorts.language.values import Add, Extreme, Over, Share, Since, Term, Times, Value
+from pipelines.cohorts.language.values import Add, Extreme, MedianGap, Over, Share, Since, Term, Times, Value
 
 #: Units whose parameters are thousandths.
 _THOUSANDTHS = ("ratio", "quantity")
@@ -39,12 +40,14 @@ class Scope:
     Attributes:
         state: the totals.
         cohort: whose parameters apply.
-        as_of: instant up to which time has passed, for ``since``; microseconds.
+        as_of: last instant that is seen, for ``since``; microseconds.
+        gaps: times between the subjects' events, for ``median_gap``.
     """
 
     state: State
     cohort: Cohort
     as_of: int
+    gaps: DayGaps | None = None
 
     @property
     def key(self) -> str:
@@ -68,6 +71,8 @@ def number(scope: Scope, term: Term) -> Number:
     if isinstance(term, Extreme) and term.avg:
         added, present = of_value(term, scope.cohort)
         return _over(_column(scope, added), _column(scope, present))
+    if isinstance(term, MedianGap):
+        return _gap(scope, term)
     found = _column(scope, total(term, scope.cohort))
     if isinstance(term, Since):
         return Number(np.where(found.known, scope.as_of - found.top, 0), found.under, found.known)
@@ -89,6 +94,14 @@ def _column(scope: Scope, found: Total) -> Number:
         values = values[scope.state.owners(scope.key)]
     known = values != NONE
     return Number(values, np.ones(len(values), dtype=np.int64), known)
+
+
+def _gap(scope: Scope, term: MedianGap) -> Number:
+    assert scope.gaps  # noqa: S101
+    values = scope.gaps.own
+    if term.otherwise and term.fewer_than:
+        values = np.where(scope.gaps.orders < scope.cohort.param(term.fewer_than), scope.gaps.usual, values)
+    return Number(values, np.ones(len(values), dtype=np.int64), values != NONE)
 
 
 def _folded(scope: Scope, terms: tuple[Term, ...], fold: object) -> Number:
@@ -165,4 +178,5 @@ def compared(value: Number, comparison: str, limit: Number) -> Flags:
         return known & (left <= right)
     if comparison == "less_than":
         return known & (left < right)
-    return known & (left == right)
+    same: Flags = known & (left == right)
+    return same

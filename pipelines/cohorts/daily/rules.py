@@ -13,11 +13,13 @@ from pipelines.cohorts.daily import latch, shown
 from pipelines.cohorts.daily.advance import advance
 from pipelines.cohorts.daily.changes import Source
 from pipelines.cohorts.daily.decide import bounds, holds
+from pipelines.cohorts.daily.gaps import DayGaps, Gaps
 from pipelines.cohorts.daily.numbers import Scope
 from pipelines.cohorts.daily.space import Ints
 from pipelines.cohorts.daily.state import State
-from pipelines.cohorts.daily.totals import Total, totals
-from pipelines.cohorts.language.rules import Cohort, Member, leaves
+from pipelines.cohorts.daily.totals import Total, gap_streams, totals
+from pipelines.cohorts.language.order import in_order
+from pipelines.cohorts.language.rules import Cohort, named_cohorts
 from pipelines.signals.demand import micros
 
 MOVED = {
@@ -80,6 +82,7 @@ class DayRules:
         self.cohorts = in_order(self.cohorts)
         found = {total.name: total for cohort in self.cohorts for total in totals(cohort)}
         self.totals: list[Total] = [found[name] for name in sorted(found)]
+        self._gaps: Gaps | None = None
         self._keys = shown.Keys(self.tenant)
         self.begin(self.state)
 
@@ -105,10 +108,11 @@ class DayRules:
                 self.state.subjects.of(members[name])
         advance(self.state, self.totals, source, day)
         at = micros(day.end) - 1
+        gaps = self._gaps_on(source, day)
         known = dict(members)
         rows, limits = [], {}
         for cohort in self.cohorts:
-            scope = Scope(self.state, cohort, at + 1)
+            scope = Scope(self.state, cohort, at, gaps)
             space = self.state.space(scope.key)
             enter = holds(scope, cohort.rule, known, stay=False)
             stay = enter | holds(scope, cohort.rule, known, stay=True)
@@ -120,6 +124,22 @@ class DayRules:
             limits.update(bounds(scope, day.date.toordinal()))
         self.state.bounds = limits
         return DayRows(*(_sorted([each[place] for each in rows], schema) for place, schema in _SCHEMAS))
+
+    def _gaps_on(self, source: Source, day: Day) -> DayGaps | None:
+        streams = sorted(set().union(*(gap_streams(cohort) for cohort in self.cohorts)))
+        if not streams:
+            return None
+        if self._gaps is None:
+            self._gaps = Gaps(streams[0], source.categories())
+        return self._gaps.on(self.state.subjects, source, day)
+
+    def members(self) -> pl.DataFrame:
+        """``cohort_id``, ``subject`` and ``is_member`` of everyone who is in at the end of the last day."""
+        found = [pl.DataFrame(schema={"cohort_id": pl.String, "subject": pl.String})]
+        for cohort in self.cohorts:
+            scope = Scope(self.state, cohort, 0)
+            found.append(shown.subjects(scope, np.flatnonzero(latch.members(cohort, self.state.space(scope.key)))))
+        return pl.concat(found).with_columns(pl.lit(True).alias("is_member"))
 
     def _rows(
         self, scope: Scope, moves: latch.Moves, inside: Ints, at: int
@@ -161,27 +181,14 @@ _SCHEMAS = ((0, MOVED), (1, MEMBERS), (2, HELD))
 
 
 def _sorted(frames: list[pl.DataFrame], schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-    whole = pl.concat([pl.DataFrame(schema=schema), *(frame.select(*schema).cast(dict(schema)) for frame in frames)])
+    whole = pl.concat(
+        [
+            pl.DataFrame(schema=schema),
+            *(frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()) for frame in frames),
+        ]
+    )
     return whole.sort([name for name in ("cohort_id", "subject", "at") if name in schema])
 
 
-def in_order(cohorts: Sequence[Cohort]) -> list[Cohort]:
-    """Cohorts so that those that a rule names come before it; else by id. Circles are refused by ``language.check``."""
-    known = {cohort.id: cohort for cohort in cohorts}
-    found: dict[str, Cohort] = {}
-
-    def take(cohort: Cohort) -> None:
-        if cohort.id in found:
-            return
-        for leaf in leaves(cohort.rule):
-            if isinstance(leaf, Member) and leaf.cohort in known:
-                take(known[leaf.cohort])
-        found[cohort.id] = cohort
-
-    for cohort in sorted(cohorts, key=lambda cohort: cohort.id):
-        take(cohort)
-    return list(found.values())
-
-
 def _named(cohorts: Sequence[Cohort]) -> set[str]:
-    return {leaf.cohort for cohort in cohorts for leaf in leaves(cohort.rule) if isinstance(leaf, Member)}
+    return set().union(*(named_cohorts(cohort.rule) for cohort in cohorts))

@@ -98,6 +98,10 @@ class Names(Space):
         """String of each number."""
         return self._ids
 
+    def known(self, ids: pl.Series) -> Ints:
+        """Number of each string; -1 where it was never numbered."""
+        return self.find(pl.DataFrame({"id": ids}).select(subject_key("id")).to_series().to_numpy())
+
     def of(self, ids: pl.Series) -> Ints:
         """Number of each string.
 

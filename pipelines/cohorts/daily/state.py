@@ -87,7 +87,9 @@ class State:
         return frames
 
     def _frame(self, space: Space, ids: Mapping[str, pl.Series], order: list[str]) -> pl.DataFrame:
-        return pl.DataFrame({**ids, **{name: space[name] for name in sorted(space.defaults)}}).sort(order)
+        columns = {name: space[name] for name in sorted(space.defaults)}
+        touched = pl.any_horizontal([pl.lit(False), *(pl.col(name) != space.defaults[name] for name in columns)])
+        return pl.DataFrame({**ids, **columns}).filter(touched).sort(order)
 
     def _pairs(self, name: str, space: Space) -> pl.DataFrame:
         owner, value = parts(space.codes)

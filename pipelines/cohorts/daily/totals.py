@@ -16,6 +16,7 @@ from pipelines.cohorts.language.values import (
     Events,
     Extreme,
     Instant,
+    MedianGap,
     Over,
     Share,
     Since,
@@ -77,6 +78,21 @@ def streams_used(cohorts: Iterable[Cohort]) -> dict[str, set[str]]:
     return found
 
 
+def gap_streams(cohort: Cohort) -> set[str]:
+    """Streams whose median gaps a cohort's rule asks for."""
+    return {found.median_gap for value in _values(cohort) for found in _gaps_in(value)}
+
+
+def _gaps_in(value: Value) -> Iterator[MedianGap]:
+    if isinstance(value, MedianGap):
+        yield value
+    if isinstance(value, Add | Times | Over):
+        terms = value.add if isinstance(value, Add) else value.times if isinstance(value, Times) else value.over
+        for term in terms:
+            if not isinstance(term, str):
+                yield from _gaps_in(term)
+
+
 def _values(cohort: Cohort) -> Iterator[Value]:
     for leaf in leaves(cohort.rule):
         if isinstance(leaf, Compare):
@@ -99,6 +115,8 @@ def of_value(value: Value, cohort: Cohort) -> list[Total]:
     if isinstance(value, Add | Times | Over):
         terms = value.add if isinstance(value, Add) else value.times if isinstance(value, Times) else value.over
         return [total for term in terms if not isinstance(term, str) for total in of_value(term, cohort)]
+    if isinstance(value, MedianGap):
+        return []
     if isinstance(value, Extreme) and value.avg:
         return [_total(kind, value.of, value.avg, value, cohort) for kind in ("sum", "present")]
     if isinstance(value, Share):
@@ -128,7 +146,7 @@ def total(value: Value, cohort: Cohort) -> Total:
         return _total(kind, stream, "", value, cohort)
     if isinstance(value, Extreme):
         return _total("min" if value.min else "max", value.of, value.min or value.max or "", value, cohort)
-    raise UsageError(f"{cohort._file}: median_gap: is not computed by day; use evaluate: instant")
+    raise UsageError(f"{cohort._file}: {type(value).__name__}: is no single total")
 
 
 def _total(kind: str, stream: str, field: str, value: Events, cohort: Cohort) -> Total:

@@ -58,16 +58,15 @@ def _spans(tenant: Tenant, days: Sequence[date]) -> CheckResult:
         found = compare(exits.select(*KEY, "effective_at"), ended)
         pairs = [found]
         if day == newest:
-            pairs.append(compare(_entries(tenant, day), sliced(lake, day_of(day, tenant.zone)).select(KEY)))
+            # Where a definition took over, a member's entry by it may lie before the day on which it began to count.
+            shared = KEY if official.switched(tenant, day) else [*KEY, "valid_from"]
+            held = sliced(lake, day_of(day, tenant.zone))
+            pairs.append(compare(members(tenant, day).select(shared), held.select(shared)))
         for each in pairs:
             compared += each["equal"]
             wrong["missing"] += each["only_left"]
             wrong["surplus"] += each["only_right"]
     return CheckResult("spans_are_members", not any(wrong.values()), _SLICE, {"compared": compared, **wrong})
-
-
-def _entries(tenant: Tenant, day: date) -> pl.DataFrame:
-    return members(tenant, day).select(KEY)
 
 
 def _counted(tenant: Tenant, days: Sequence[date]) -> CheckResult:

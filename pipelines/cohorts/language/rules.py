@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from pipelines.cohorts.language.bounds import Bound
 from pipelines.cohorts.language.carts import CartSignal, CartValue
@@ -194,6 +195,7 @@ class Cohort(Definition):
         cooldown: shortest time from an exit to an entry that counts.
         context: name -> value that rows and events show beside the membership.
         guard: not an audience but what keeps one from being addressed.
+        _needs: versions of the cohorts and signals that the rule names, by id; a part of its own version.
     """
 
     subject: Literal["visitor", "customer"]
@@ -206,6 +208,7 @@ class Cohort(Definition):
     cooldown: Reference | None = None
     context: dict[str, Value] = Field(default_factory=dict)
     guard: bool = False
+    _needs: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _parameters_exist(self) -> Cohort:
@@ -213,6 +216,13 @@ class Cohort(Definition):
             if name not in self.params:
                 raise ValueError(f"${name} is not a parameter; add it to params")
         return self
+
+    @property
+    def definition_version(self) -> str:
+        """First 12 hex digits of the sha256 of the canonical form; words and order do not count."""
+        from pipelines.cohorts.language.canonical import definition_version
+
+        return definition_version(self)
 
     @property
     def of_cart(self) -> bool:
@@ -229,3 +239,29 @@ def leaves(rule: Rule) -> list[Any]:
         parts: tuple[Rule, ...] = getattr(rule, _MODELS[type(rule)])
         return [leaf for part in parts for leaf in leaves(part)]
     return [rule]
+
+
+def named_cohorts(rule: Rule) -> set[str]:
+    """Cohorts that a rule names."""
+    found = leaves(rule)
+    return {leaf.cohort for leaf in found if isinstance(leaf, Member)} | {
+        leaf.left for leaf in found if isinstance(leaf, Left)
+    }
+
+
+def named_signals(cohort: Cohort) -> set[str]:
+    """Signals whose states a cohort's rule or context asks for."""
+    return set(_signals_in(cohort.model_dump(include={"rule", "context"})))
+
+
+def _signals_in(data: Any) -> Iterator[str]:
+    if isinstance(data, dict):
+        for key, part in data.items():
+            if str(key).startswith("signal."):
+                yield str(key).removeprefix("signal.")
+            if key == "signal" and isinstance(part, str):
+                yield part
+            yield from _signals_in(part)
+    elif isinstance(data, list | tuple):
+        for part in data:
+            yield from _signals_in(part)

@@ -150,7 +150,7 @@ _KEYS = (
     ("over", "over"),
     ("share", "share"),
 )
-_MODELS = {
+_MODELS: dict[type, str] = {
     Count: "count",
     Sum: "sum",
     Distinct: "distinct",

@@ -22,8 +22,8 @@ class Stream:
         subject: whose events they are.
         fields: name -> type; fields ``signal.<id>`` of a stream with ``product_id`` are the state of the product then.
         meaning: one sentence for people.
-        by_day: there are rows by day only, so that no instant inside a day can be asked for.
-        counted: what one is called.
+        one: what one is called.
+        many: what several are called.
     """
 
     subject: Kind

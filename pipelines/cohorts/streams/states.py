@@ -41,7 +41,7 @@ def state_changes(lake: Lake, signal: str, day: date) -> pl.DataFrame:
     """``product_id``, ``at``, ``state``: states before the day, then its changes, sorted by ``at``."""
     before = (
         lake.scan("signal_snapshots", [day - timedelta(days=1)])
-        .filter((pl.col("signal_id") == signal) & pl.col("state").is_not_null())
+        .filter((pl.col("signal_id") == signal) & pl.col("state").is_not_null() & pl.col("place").is_null())
         .select(
             pl.col("subject").alias("product_id"),
             pl.lit(0, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")).alias("at"),
@@ -51,7 +51,7 @@ def state_changes(lake: Lake, signal: str, day: date) -> pl.DataFrame:
     )
     moved = (
         lake.scan("signal_crossings", [day])
-        .filter((pl.col("signal_id") == signal) & pl.col("suppressed_by").is_null())
+        .filter((pl.col("signal_id") == signal) & pl.col("suppressed_by").is_null() & pl.col("place").is_null())
         .select(
             pl.col("subject").alias("product_id"), pl.col("effective_at").alias("at"), pl.col("to_state").alias("state")
         )
