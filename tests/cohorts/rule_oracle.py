@@ -1,88 +1,16 @@
-"""A naive reading of the rule language: one subject, one instant and one row at a time, in plain Python.
-
-A row is a dictionary with ``subject``, ``at``, ``since``, ``until``, the fields of its stream, and ``times`` (1 where
-not given). Streams are lists of rows by ``visitor_<stream>``, ``customer_<stream>`` and ``product_crossing``;
-``customer_category`` says which category a customer is of. Instants are microseconds; what is true at x is true from
-that very microsecond on.
-"""
+"""A naive reading of the rule language: one subject, one instant, one row at a time; rows are as in ``rule_rows``."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 from itertools import pairwise
 
-from pipelines.calendar import day_of
 from pipelines.cohorts.language import bounds as b
 from pipelines.cohorts.language import rules as r
 from pipelines.cohorts.language import values as v
 from pipelines.cohorts.language.vocabulary import PRODUCT, streams
-from pipelines.cohorts.sql.scope import micros
-
-INF = 2**63 - 1
-LISTS = ("group_id",)
-
-
-class World:
-    """Definitions, streams and clock."""
-
-    def __init__(self, cohorts, rows, zone):
-        self.cohorts, self.rows, self.zone = cohorts, rows, zone
-        self.members = {}  # (cohort id, date) -> set of (subject, key), of day rules
-
-    def stream(self, subject, name):
-        return self.rows.get(f"{'product' if name in PRODUCT else subject}_{name}", [])
-
-    def start(self, day):
-        return micros(day_of(day, self.zone).start)
-
-    def end(self, day):
-        return self.start(day + timedelta(days=1))
-
-    def day_at(self, x):
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=x)).astimezone(self.zone).date()
-
-
-# Conditions on rows
-
-
-def satisfies(world, cohort, row, where):
-    return all(condition(cohort, field_of(world, row, name), wanted) for name, wanted in where.items())
-
-
-def field_of(world, row, name):
-    if not name.startswith("signal."):
-        return row.get(name)
-    state, newest = None, None
-    for crossing in world.stream("product", "crossing"):
-        about = (crossing["signal"], crossing["product_id"]) == (name.removeprefix("signal."), row["product_id"])
-        if about and crossing["at"] <= row["at"] and (newest is None or crossing["at"] > newest):
-            state, newest = crossing["to_state"], crossing["at"]
-    return state
-
-
-def condition(cohort, found, wanted):
-    if isinstance(found, list):
-        return any(condition(cohort, each, wanted) for each in found)
-    if found is None:
-        return False
-    if isinstance(wanted, v.AnyIn):
-        return found in wanted.any_in
-    if isinstance(wanted, v.AtLeast):
-        return found >= cohort.param(wanted.at_least)
-    if isinstance(wanted, v.AtMost):
-        return found <= cohort.param(wanted.at_most)
-    return found == wanted
-
-
-def of_key(cohort, row, key):
-    found = row.get(cohort.for_each)
-    return key in found if isinstance(found, list) else found == key
-
-
-def counts(row, x):
-    return row["since"] <= x < row["until"]
-
+from tests.cohorts.rule_rows import counts, of_key, satisfies, sequences, silences
 
 # Values
 
@@ -181,8 +109,6 @@ def gaps(world, cohort, stream, subject, x):
 
 def median_gap(world, cohort, what, at):
     own = rows_for(world, cohort, what.median_gap, {}, at)
-    if not own:
-        return None
     if what.fewer_than is None or len(own) >= cohort.param(what.fewer_than):
         found = median(gaps(world, cohort, what.median_gap, at.subject, at.x))
         return None if found is None else Fraction(found)
@@ -294,62 +220,6 @@ def holds(world, cohort, rule, at, staying=False):
     return any(x <= at.x < x + cohort.param(rule.within) for x in leavings(world, cohort, rule, at.subject))
 
 
-def silences(world, cohort, rule, subject):
-    for row in world.stream(cohort.subject, rule.after):
-        if row["subject"] != subject or not satisfies(world, cohort, row, rule.where):
-            continue
-        start = row["at"] + cohort.param(rule.within)
-        if not any(disturbs(world, cohort, rule, row, start, name) for name in rule.without):
-            ends = [row["at"] + cohort.param(cohort.ttl)] if cohort.ttl else []
-            for name in cohort.until:
-                own = [other for other in world.stream(cohort.subject, name) if other["subject"] == subject]
-                ends += [other["at"] for other in own if other["at"] >= start]
-            yield start, min(ends, default=INF)
-
-
-def disturbs(world, cohort, rule, row, start, name):
-    """Whether a row of the stream lies in the silence after a row; of its own stream only later ones do."""
-    for other in world.stream(cohort.subject, name):
-        later = other["at"] > row["at"] or (name != rule.after and other["at"] == row["at"])
-        if other["subject"] == row["subject"] and later and other["at"] <= start:
-            return True
-    return False
-
-
-def events(world, cohort, step, subject, same, wanted=None):
-    """Rows of a step that are the subject's, or of a product, by the value of ``same``."""
-    found = []
-    for name in step.event:
-        for row in world.stream(cohort.subject, name):
-            own = name in PRODUCT or row["subject"] == subject
-            fits = row[same] is not None and wanted in (None, row[same])
-            if own and fits and satisfies(world, cohort, row, step.where):
-                found.append(row)
-    return found
-
-
-def sequences(world, cohort, rule, subject):
-    for second in events(world, cohort, rule.then, subject, rule.same):
-        wanted, t2 = second[rule.same], second["at"]
-        before = [row for row in events(world, cohort, rule.first, subject, rule.same, wanted) if row["at"] <= t2]
-        if not before:
-            continue
-        t1 = max(row["at"] for row in before)
-        if rule.within is not None and t1 < t2 - cohort.param(rule.within):
-            continue
-        between = [row for step in rule.unless for row in events(world, cohort, step, subject, rule.same, wanted)]
-        if any(t1 < row["at"] <= t2 for row in between):
-            continue
-        ends = [t1 + cohort.param(rule.lasts)] if rule.lasts else []
-        ends += [t2 + cohort.param(rule.lasts_after)] if rule.lasts_after else []
-        for step in rule.until:
-            ends += [row["at"] for row in events(world, cohort, step, subject, rule.same, wanted) if row["at"] > t2]
-        for first in before:
-            if first["at"] == t1:
-                start = max(t2, first["since"], second["since"])
-                yield start, min([*ends, first["until"], second["until"]])
-
-
 def leavings(world, cohort, rule, subject):
     """Instants at which the subject left another cohort because of an event."""
     other = world.cohorts[rule.left]
@@ -422,80 +292,3 @@ def members(world, cohort_id, days):
         found = members_at_end(world, cohort_id, day)
         shown.append({(cohort_id if key is None else f"{cohort_id}:{key}", subject) for subject, key in found})
     return shown
-
-
-# Instants
-
-
-def changes(world, cohort_id, start, end):
-    """Entries and exits of a rule of instants in ``[start, end)``: sorted (at, cohort id, subject, direction).
-
-    What is true just before ``start`` is no entry.
-    """
-    cohort = world.cohorts[cohort_id]
-    found = []
-    for subject, key in subjects(world, cohort, world.day_at(start)):
-        name = cohort_id if key is None else f"{cohort_id}:{key}"
-        inside = holds(world, cohort, cohort.rule, At(subject, key, start - 1, world.day_at(start - 1)))
-        for x in sorted({start, *candidates(world, cohort, subject, mornings(world, start, end))}):
-            if start <= x < end:
-                now = holds(world, cohort, cohort.rule, At(subject, key, x, world.day_at(x)))
-                if now != inside:
-                    found.append((x, name, subject, "entered" if now else "exited"))
-                inside = now
-    return sorted(found)
-
-
-def mornings(world, start, end):
-    """Instants at which days begin: what is known by day changes then."""
-    day, found = world.day_at(start), []
-    while world.start(day) < end:
-        found.append(world.start(day))
-        day += timedelta(days=1)
-    return found
-
-
-def candidates(world, cohort, subject, days):
-    """Every instant at which the rule could change for a subject: those of rows, and durations after them."""
-    steps = {0, 1}
-    for each in [cohort, *(world.cohorts[name] for name in other_cohorts(cohort))]:
-        steps |= {each.param(name) + more for name, p in each.params.items() if p.unit == "duration" for more in (0, 1)}
-    instants, own = set(), list(days)
-    for name, rows in world.rows.items():
-        for row in rows:
-            if name in ("product_crossing", "customer_category") or row["subject"] == subject:
-                own += [row["at"], row["since"], *([row["until"]] if row["until"] < INF else [])]
-    instants |= {at + step for at in own for step in steps}
-    for leaf in r.leaves(cohort.rule):
-        instants |= due(world, cohort, leaf, subject, own)
-    return instants
-
-
-def other_cohorts(cohort):
-    return [
-        leaf.cohort if isinstance(leaf, r.Member) else leaf.left
-        for leaf in r.leaves(cohort.rule)
-        if isinstance(leaf, r.Member | r.Left)
-    ]
-
-
-def due(world, cohort, leaf, subject, own):
-    """Instants at which the time since an event reaches a bound that depends on the subject."""
-    if isinstance(leaf, r.NoneOf | r.Member | r.Left):
-        found = set()
-        for name in other_cohorts(cohort):
-            for other in r.leaves(world.cohorts[name].rule):
-                if not isinstance(other, r.Member | r.Left):
-                    found |= due(world, world.cohorts[name], other, subject, own)
-        return found
-    if not isinstance(leaf, r.Compare) or not isinstance(leaf.value, v.Since):
-        return set()
-    found = set()
-    for x in own:
-        at = At(subject, None, x, world.day_at(x))
-        waited = value(world, cohort, leaf.value, at)
-        for bound in leaf.bound.greatest if isinstance(leaf.bound, b.Greatest) else (leaf.bound,):
-            wait = bound_of(world, cohort, bound, leaf.value, at)
-            if waited is not None and wait is not None:
-                found |= {x - waited + wait, x - waited + wait + 1}
-    return {int(x) for x in found}

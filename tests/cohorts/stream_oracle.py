@@ -246,7 +246,7 @@ def categories(tables, currency, start):
         if sale is None or line["category"] is None or line["currency"] != currency:
             continue
         customer = sale["sent_customer_id"] or sale["customer_id"]
-        if customer is not None and line["occurred_at"] < start and sale["occurred_at"] < start:
+        if customer is not None and line["occurred_at"] < start:
             own = spent.setdefault(holder(tables, customer, start - 1), {})
             own[line["category"]] = own.get(line["category"], 0) + line["net_minor"]
     return [

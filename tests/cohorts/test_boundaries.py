@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.cohorts.sql.compile import members_sql
 from tests.cohorts.boundaries import DAY_ASKED, STORIES, WHO, said
-from tests.cohorts.rule_oracle import World, members_at_end
+from tests.cohorts.rule_oracle import members_at_end
+from tests.cohorts.rule_rows import World
 from tests.cohorts.streams_cases import ZONE, definitions, loaded, reload, remember
 
 

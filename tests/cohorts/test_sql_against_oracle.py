@@ -8,7 +8,9 @@ import pytest
 
 from pipelines.cohorts.sql.compile import members_sql
 from tests.cohorts.rule_cases import random_cohort
-from tests.cohorts.rule_oracle import World, changes, members
+from tests.cohorts.rule_changes import changes
+from tests.cohorts.rule_oracle import members
+from tests.cohorts.rule_rows import World
 from tests.cohorts.streams_cases import ZONE, case, definitions, loaded, remember
 
 COHORTS = definitions()

@@ -10,7 +10,8 @@ from pipelines.cohorts.sql.compile import members_sql
 from pipelines.cohorts.sql.scope import micros
 from pipelines.cohorts.sql.statement import Statement
 from pipelines.cohorts.sql.streams import add_stream
-from tests.cohorts.rule_oracle import World, members
+from tests.cohorts.rule_oracle import members
+from tests.cohorts.rule_rows import World
 from tests.cohorts.stream_oracle import all_streams
 from tests.cohorts.streams_cases import ZONE, definitions
 from tests.cohorts.tables_cases import loaded_tables, tables_case

@@ -173,7 +173,7 @@ WITH spent AS (
   SELECT coalesce(h.holder, s.customer) AS subject, l.category, sum(l.net_minor) AS spend
   FROM order_lines l JOIN sales s ON s.order_id = l.sale_id
   LEFT JOIN stands_for h ON h.external_id = s.customer AND h.starts < {{start}} AND {{start}} <= h.ends
-  WHERE epoch_us(l.occurred_at) < {{start}} AND s.at < {{start}} AND l.currency = {{currency}}
+  WHERE epoch_us(l.occurred_at) < {{start}} AND l.currency = {{currency}}
     AND l.category IS NOT NULL AND s.customer IS NOT NULL
   GROUP BY ALL
 )

@@ -167,7 +167,7 @@ def _median_gap(ctx: Context, scope: Scope, value: MedianGap) -> str:
         if value.otherwise == "category":
             joins += f"\nLEFT JOIN {_category_gap(ctx, scope, value.median_gap)} c USING (subject)"
             other = "c.gap"
-        known = f"CASE WHEN o.events < {scope.param(value.fewer_than).num} THEN {other} ELSE {known} END"
+        known = f"CASE WHEN coalesce(o.events, 0) < {scope.param(value.fewer_than).num} THEN {other} ELSE {known} END"
     return ctx.statement.add(
         f"median_gap_{value.median_gap}",
         f"SELECT {scope.shown}, ({known})::HUGEINT AS num\nFROM {scope.moments} m\n{joins}",
