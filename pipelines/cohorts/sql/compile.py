@@ -21,6 +21,7 @@ from pipelines.cohorts.language.rules import (
     Then,
     Without,
     leaves,
+    named_cohorts,
 )
 from pipelines.cohorts.language.vocabulary import PRODUCT, streams
 from pipelines.cohorts.sql import bounds, carts
@@ -61,10 +62,18 @@ def members_sql(
     cohort = cohorts[cohort_id]
     if as_of is not None and cohort.evaluate == "day":
         raise UsageError(f"cohort {cohort.id}: is decided by day, and cannot be asked for inside a day")
-    ctx = Context(cohorts, day, zone, currency, tables, as_of)
+    groups = "group_id" in repr([each.model_dump(include={"for_each", "rule"}) for each in _reached(cohort, cohorts)])
+    ctx = Context(cohorts, day, zone, currency, tables, as_of, groups)
     found = carts.members(ctx, cohort) if cohort.of_cart else _members(ctx, cohort, _asked(ctx, cohort))
     name = f"{quoted(cohort.id + ':')} || key" if cohort.for_each else quoted(cohort.id)
     return ctx.statement.text(f"SELECT {name} AS cohort_id, subject\nFROM {found}\nORDER BY ALL")
+
+
+def _reached(cohort: Cohort, cohorts: Mapping[str, Cohort]) -> Iterator[Cohort]:
+    """A cohort and those that it names, and so on."""
+    yield cohort
+    for name in sorted(named_cohorts(cohort.rule) & cohorts.keys() - {cohort.id}):
+        yield from _reached(cohorts[name], cohorts)
 
 
 def _asked(ctx: Context, cohort: Cohort) -> Scope:

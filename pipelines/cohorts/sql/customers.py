@@ -105,7 +105,8 @@ SELECT order_id, list(DISTINCT group_id) AS group_id FROM around WHERE group_id 
 _ORDER_FIELDS = ", ".join(
     ["", *(f"r.{name}" for name in ("order_id", "side", "channel", "outlet_id", "discounted", "net_minor"))]
 )
-_ORDER = _held("(FROM sales LEFT JOIN sale_groups USING (order_id))", f"{_ORDER_FIELDS}, r.group_id")
+_ORDER = _held("sales", _ORDER_FIELDS)
+_ORDER_IN_GROUPS = _held("(FROM sales LEFT JOIN sale_groups USING (order_id))", f"{_ORDER_FIELDS}, r.group_id")
 
 #: Products that a campaign is about.
 _CAMPAIGN_PRODUCTS = """
@@ -192,6 +193,7 @@ CUSTOMERS: Mapping[str, str] = {
     "campaign_products": _CAMPAIGN_PRODUCTS,
     "campaign_sales": _CAMPAIGN_SALES,
     "customer_order": _ORDER,
+    "customer_order_in_groups": _ORDER_IN_GROUPS,
     "customer_spend": _held("money", ", r.net_minor"),
     "customer_sold": _held("(FROM money WHERE kind = 'sale')", ", r.net_minor"),
     "customer_returned": _held(
@@ -209,7 +211,8 @@ CUSTOMERS: Mapping[str, str] = {
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "sale_groups": ("sales", "group_versions", "outlet_versions"),
     "campaign_sales": ("sales", "campaign_products"),
-    "customer_order": ("stands_for", "sale_groups"),
+    "customer_order": ("stands_for", "sales"),
+    "customer_order_in_groups": ("stands_for", "sale_groups"),
     "customer_spend": ("stands_for", "money"),
     "customer_sold": ("stands_for", "money"),
     "customer_returned": ("stands_for", "money"),

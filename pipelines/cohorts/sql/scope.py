@@ -37,6 +37,7 @@ class Context:
     currency: str
     tables: bool = True
     as_of: int | None = None
+    groups: bool = False
     statement: Statement = field(default_factory=Statement)
 
     def start(self, day: date) -> int:
@@ -58,6 +59,7 @@ class Context:
         """Name of the relation that holds a stream."""
         name = relation_name(subject, stream)
         if self.tables:
+            name += "_in_groups" if name == "customer_order" and self.groups else ""
             add_stream(self.statement, name, self.start(self.day), self.currency)
         return name
 
