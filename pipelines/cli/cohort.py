@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.calendar import day_of
 from pipelines.cli import cohort_asof
 from pipelines.cli.cohort_files import gallery, schema, validate
+from pipelines.cli.cohort_sql import sql
 from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain import explain as explained
@@ -24,7 +25,7 @@ def cohort() -> None:
     """List, validate and explain cohorts, and ask who was in them."""
 
 
-for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify, validate, schema, gallery):
+for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify, validate, schema, gallery, sql):
     cohort.add_command(_command)
 
 
