@@ -31,7 +31,7 @@ from schemas.tables.facts import (
 from schemas.tables.identity import CUSTOMER_MERGES
 from schemas.tables.ledgers import BATCH_PARTITIONS, BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
 from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
-from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_SNAPSHOTS
+from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_METRICS, SIGNAL_SNAPSHOTS
 
 __all__ = [
     "BATCHES",
@@ -56,6 +56,7 @@ __all__ = [
     "PRODUCT_HOURLY",
     "QUARANTINE",
     "SIGNAL_CROSSINGS",
+    "SIGNAL_METRICS",
     "SIGNAL_SNAPSHOTS",
     "SUBJECT_TYPES",
     "TABLES",
@@ -86,6 +87,7 @@ TABLES: dict[str, Contract] = {
         PRODUCT_DAILY,
         SIGNAL_SNAPSHOTS,
         SIGNAL_CROSSINGS,
+        SIGNAL_METRICS,
         COHORT_MEMBERSHIP,
         COHORT_TRANSITIONS,
         COHORT_SIZES,
