@@ -33,6 +33,7 @@ from pipelines.facts.values_used import (
     lines_of_demand,
 )
 from pipelines.freshness import landed
+from pipelines.freshness.defined import Defined
 from pipelines.freshness.remembered import Texts, remembered
 from pipelines.landing import store
 from pipelines.landing.days import DATED, computed_days
@@ -164,7 +165,7 @@ class Freshness:
         return parts
 
     def _of_day(self, step: Step, day: date) -> Parts:
-        parts = {DEFINITION: _hash(step.code_version, self._definitions(step))}
+        parts = {DEFINITION: _hash(step.code_version, self._defined.text(step, day))}
         if step.group == "entities":
             parts |= self._entity_inputs(step.outputs[0], day)
         reach = self._reach(step)
@@ -279,13 +280,9 @@ class Freshness:
             before = _hash(before, json.dumps(self._of_day(step, day), sort_keys=True))
         return result
 
-    def _definitions(self, step: Step) -> str:
-        """Catalogue overrides are part of the meaning of what is computed from definitions."""
-        if step.group not in ("signals", "cohorts"):
-            return ""
-        files = sorted((self.tenant.folder / step.group).glob("*.yaml"))
-        texts = [file.read_text(encoding="utf-8") for file in files]
-        return _hash(json.dumps(self.tenant.config.parameters, sort_keys=True, default=str), *texts)
+    @cached_property
+    def _defined(self) -> Defined:
+        return Defined(self.tenant)
 
     def _table_files(self, name: str) -> dict[date | None, str]:
         if name not in self._files:

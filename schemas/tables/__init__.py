@@ -29,7 +29,15 @@ from schemas.tables.facts import (
     VISITOR_PURCHASES,
 )
 from schemas.tables.identity import CUSTOMER_MERGES
-from schemas.tables.ledgers import BATCH_PARTITIONS, BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
+from schemas.tables.ledgers import (
+    BATCH_PARTITIONS,
+    BATCHES,
+    COHORT_DEFINITIONS,
+    EVENT_LOG,
+    EXPORT_SLO,
+    QUARANTINE,
+    UNRESOLVED_REFERENCES,
+)
 from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
 from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_METRICS, SIGNAL_SNAPSHOTS
 
@@ -37,6 +45,7 @@ __all__ = [
     "BATCHES",
     "BATCH_PARTITIONS",
     "CART_ACTIVITY",
+    "COHORT_DEFINITIONS",
     "COHORT_MEMBERSHIP",
     "COHORT_MEMBERSHIP_HISTORY",
     "COHORT_SIZES",
@@ -92,6 +101,7 @@ TABLES: dict[str, Contract] = {
         COHORT_TRANSITIONS,
         COHORT_SIZES,
         COHORT_MEMBERSHIP_HISTORY,
+        COHORT_DEFINITIONS,
         EVENT_LOG,
         EXPORT_SLO,
         BATCHES,
