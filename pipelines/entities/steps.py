@@ -41,9 +41,12 @@ def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit]:
     """Publish latest and history of some entities without days."""
     batches = {name: sorted(batch_files(tenant, name)) for name in names}
+    alone = [name for name in names if name not in CARRIED]
+    known = {name: touched.untouched(tenant, ENTITIES[name], batches[name]) for name in alone}
+    open_ones = [name for name in names if not known.get(name)]
 
     def fill(writers: Writers) -> None:
-        for name in names:
+        for name in open_ones:
             tables = touched.touched(tenant, ENTITIES[name], batches[name]) if name not in CARRIED else None
             made = tables or _folded(tenant, name)
             writers[name].put(None, made.latest)
@@ -51,12 +54,13 @@ def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit
             if name == "customers":
                 writers["customer_merges"].put(None, customer_merges(made.past))
 
-    commits = publish(tenant, _dimension_tables(names), fill)
-    for name in names:
+    commits = publish(tenant, _dimension_tables(open_ones), fill)
+    for name in set(alone).intersection(open_ones):
         # Whatever landed meanwhile may have been read or not.
-        if name not in CARRIED and sorted(batch_files(tenant, name)) == batches[name]:
+        if sorted(batch_files(tenant, name)) == batches[name]:
             touched.remember(tenant, ENTITIES[name], batches[name])
-    return commits
+    commits |= {table: commit for outcome in known.values() if outcome for table, commit in outcome.items()}
+    return {table: commits[table] for table in _dimension_tables(names)}
 
 
 def _folded(tenant: Tenant, name: str) -> touched.Tables:
@@ -129,8 +133,9 @@ def ledgers(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
 
 def _dimension_tables(names: Sequence[str]) -> tuple[str, ...]:
-    merges = ("customer_merges",) if "customers" in names else ()
-    return (*(table for name in names for table in (name, f"{name}_history")), *merges)
+    found = [table for name in names for table in touched.tables_of(name)]
+    # Last, as it was made from what is committed before it.
+    return tuple(sorted(found, key=lambda table: table == "customer_merges"))
 
 
 STEPS: tuple[Step, ...] = (

@@ -22,6 +22,7 @@ from pipelines.landing.extracts import batch_files, repeated_ids
 from pipelines.landing.layout import split_schema
 from pipelines.storage.durable import write_bytes
 from pipelines.storage.hashing import identifier
+from pipelines.storage.lake import Commit
 from schemas.entities import Entity
 
 #: Changes when other rows are published of the same batches.
@@ -75,6 +76,30 @@ def touched(tenant: Tenant, entity: Entity, batches: Sequence[str]) -> Tables | 
     return Tables(*merged)
 
 
+def untouched(tenant: Tenant, entity: Entity, batches: Sequence[str]) -> dict[str, Commit] | None:
+    """The outcome of publishing the tables of an entity again, where they were made from these very batches; else None.
+
+    Args:
+        tenant: whose.
+        entity: as for ``touched``.
+        batches: as for ``touched``.
+    """
+    before = _remembered(tenant, entity)
+    if before is None or sorted(before) != sorted(batches):
+        return None
+    lake = tenant.lake
+    return {
+        table: Commit(table=table, version=lake.version(table) or 0, rows=lake.rows(table), changed=(), equal=(None,))
+        for table in tables_of(entity.name)
+    }
+
+
+def tables_of(name: str) -> tuple[str, ...]:
+    """The tables that are made from the versions of an entity without days."""
+    merges = ("customer_merges",) if name == "customers" else ()
+    return (name, f"{name}_history", *merges)
+
+
 def remember(tenant: Tenant, entity: Entity, batches: Sequence[str]) -> None:
     """Keep which batches the published tables were made from; these must have been the same all the while."""
     if batches:
@@ -96,8 +121,7 @@ def _meaning(entity: Entity) -> str:
 
 
 def _files(tenant: Tenant, entity: Entity) -> list[str]:
-    tables = (entity.name, f"{entity.name}_history")
-    return [name for table in tables for name in tenant.lake.files(table).values()]
+    return [name for table in tables_of(entity.name) for name in tenant.lake.files(table).values()]
 
 
 def _record(tenant: Tenant, entity: Entity) -> Path:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipelines.config import Tenant
 from pipelines.entities import steps, touched
 from pipelines.entities.erase import erase
+from pipelines.storage.lake import Writer
 from tests.conftest import make_workspace
 from tests.landing.support import NOW, customer, land
 
@@ -73,6 +74,44 @@ def test_only_ids_that_arrived_are_folded_again(tmp_path: Path, folded: Counter[
     assert publish(tenant) == found
     assert folded == {"customers": 1}
     assert found == whole(tmp_path / "again", batches)
+
+
+def test_what_nobody_touched_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant = make_workspace(tmp_path).tenant("acme")
+    land(tenant, "customers", MANY)
+    first = steps.dimensions(tenant, [])
+    written: list[str] = []
+    real = Writer.put
+
+    def counting(self: Writer, *arguments: Any) -> None:
+        written.append(self.contract.name)
+        real(self, *arguments)
+
+    monkeypatch.setattr(Writer, "put", counting)
+    land(
+        tenant,
+        "outlets",
+        [
+            {
+                "external_id": "o-1",
+                "updated_at": "2026-01-02T00:00:00Z",
+                "name": "Mill",
+                "kind": "store",
+                "timezone": "Europe/London",
+                "country": "GB",
+            }
+        ],
+    )
+    again = steps.dimensions(tenant, [])
+    assert list(again) == list(first) == list(steps.STEPS[0].outputs)
+    assert not set(TABLES).intersection(written)
+    assert {"outlets", "outlets_history"} <= set(written)
+    for table in TABLES:
+        assert (again[table].version, again[table].rows) == (first[table].version, first[table].rows)
+        assert (again[table].changed, again[table].equal) == ((), (None,))
+    tenant.lake.replace("customer_merges", tenant.lake.read("customer_merges"))
+    (tenant.lake.root / "customer_merges").rename(tmp_path / "gone")
+    assert steps.dimensions(tenant, [])["customer_merges"].changed == (None,)
 
 
 def test_more_than_a_few_or_other_tables_are_folded_whole(tmp_path: Path, folded: Counter[str]) -> None:
