@@ -9,7 +9,7 @@ import click
 import polars as pl
 
 from pipelines.calendar import day_of
-from pipelines.cli import cohort_asof
+from pipelines.cli import cohort_asof, cohort_diff
 from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain import explain as explained
@@ -23,7 +23,8 @@ def cohort() -> None:
     """List, validate and explain cohorts, and ask who was in them."""
 
 
-for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify):
+_ASOF = (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify)
+for _command in (*_ASOF, cohort_diff.diff, cohort_diff.preview):
     cohort.add_command(_command)
 
 

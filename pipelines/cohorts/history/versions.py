@@ -125,19 +125,24 @@ def generations(tenant: Tenant, needed: Mapping[str, Sequence[str]]) -> list[dic
     for back in range(1, last_first + 1):
         for cohort, versions in sorted(needed.items()):
             if len(versions) >= back:
-                _place(found, _closure(tenant, cohort, versions[-back]))
+                _place(found, closure(tenant, cohort, versions[-back]))
     return found
 
 
-def _place(found: list[dict[str, str]], closure: Mapping[str, str]) -> None:
+def _place(found: list[dict[str, str]], together: Versions) -> None:
     for each in found:
-        if all(each.get(cohort, version) == version for cohort, version in closure.items()):
-            each.update(closure)
+        if all(each.get(cohort, version) == version for cohort, version in together.items()):
+            each.update(together)
             return
-    found.append(dict(closure))
+    found.append(dict(together))
 
 
-def _closure(tenant: Tenant, cohort: str, version: str) -> dict[str, str]:
+def closure(tenant: Tenant, cohort: str, version: str) -> dict[str, str]:
+    """A registered definition and those that it needs: version by cohort.
+
+    Raises:
+        MurmurError: one of them is not in the register.
+    """
     found: dict[str, str] = {}
     waiting = {cohort: version}
     while waiting:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from pipelines.asof.agreement import agreements
 from pipelines.calendar import day_of
-from pipelines.cohorts.catalogue import cohorts
+from pipelines.cli.main import cli
+from pipelines.cohorts.catalogue import SHIPPED, cohorts
 from pipelines.cohorts.checks import CHECKS as COHORT_CHECKS
 from pipelines.cohorts.history import official
 from pipelines.cohorts.history.checks import CHECKS as HISTORY_CHECKS
@@ -22,6 +26,7 @@ from pipelines.cohorts.history.run import run as run_history
 from pipelines.cohorts.history.versions import seen
 from pipelines.config import Tenant, Workspace
 from pipelines.delivery.steps import folds_to_transitions, run_event_log
+from pipelines.errors import UsageError
 from pipelines.freshness.defined import Defined
 from pipelines.signals.run import run as run_signals
 from tests.cohorts.retailer import DAYS, write_history
@@ -205,3 +210,76 @@ def test_seeing_the_same_definitions_again_changes_nothing(workspace: Workspace)
     tenant = workspace.tenant("acme")
     known = timeline(tenant)
     assert seen(tenant, cohorts(tenant), noon(9)) == known
+
+
+def murmur(workspace: Workspace, *words: object) -> Any:
+    places = ["--home", str(workspace.home), "--tenants", str(workspace.tenants)]
+    arguments = [*places, "cohort", *map(str, words), "--tenant", "acme", "--json"]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    if done.exception:
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def shipped(folder: Path, cohort: str, old: str = "", new: str = "", name: str = "") -> Path:
+    """A file of the catalogue with a change."""
+    file = folder / f"{name or cohort}.yaml"
+    file.write_text((SHIPPED / f"{cohort}.yaml").read_text().replace(old, new))
+    return file
+
+
+def test_a_diff_before_a_change_says_what_the_change_then_does(workspace: Workspace) -> None:
+    configure(workspace, "20h")
+    expected = murmur(workspace, "diff", CART, "--as-of", BEFORE[-1])
+    assert expected["from"]["definition_version"] != expected["to"]["definition_version"]
+    assert expected["enter"]["count"] and not expected["leave"]["count"]
+    assert expected["to"]["size"] == expected["from"]["size"] + expected["enter"]["count"]
+    tenant = workspace.tenant("acme")
+    compute(tenant, DAYS, noon(2))
+    caused = official.transitions(tenant, SWITCH).filter(caused_by="definition", direction="entered")
+    start = day_of(SWITCH, tenant.zone).start
+    new = expected["to"]["definition_version"]
+    left = rows(tenant, "cohort_transitions", new, [SWITCH]).filter(direction="exited", effective_at=start)
+    # Who would leave at the very instant of the switch does not come in for it.
+    told = {*caused["subject"], *left["subject"]}
+    assert caused.height <= expected["enter"]["count"] <= len(told)
+    assert {row["subject"] for row in expected["enter"]["sample"]} <= told
+    # Both versions are registered now; the answer is read where the day holds it and computed where it does not.
+    names = [expected[side]["definition_version"] for side in ("from", "to")]
+    again = murmur(workspace, "diff", CART, "--versions", *names, "--as-of", BEFORE[-1])
+    assert again == expected
+    later = murmur(workspace, "diff", CART, "--versions", *reversed(names), "--as-of", SWITCH)
+    assert later["leave"]["count"] == 0 or later["from"]["size"] > later["to"]["size"]
+    assert later["from"]["size"] == official.membership(tenant, SWITCH).filter("is_member", cohort_id=CART).height
+    assert rows(tenant, "cohort_membership", names[0], [SWITCH]).is_empty()
+
+
+def test_a_diff_with_a_file(workspace: Workspace, tmp_path: Path) -> None:
+    same = shipped(tmp_path, CART, "value: 7d", "value: 12h")
+    found = murmur(workspace, "diff", CART, same, "--as-of", BEFORE[-1])
+    assert found["from"] == found["to"]
+    assert (found["enter"]["count"], found["leave"]["count"], found["stay"]) == (0, 0, found["to"]["size"])
+    shorter = shipped(tmp_path, CART, "value: 7d", "value: 1h")
+    found = murmur(workspace, "diff", CART, shorter, "--as-of", BEFORE[-1])
+    assert found["leave"]["count"]
+    with pytest.raises(UsageError, match="make them equal"):
+        murmur(workspace, "diff", "lapsed_shopper", same)
+    with pytest.raises(UsageError, match="has no version 'zzz'"):
+        murmur(workspace, "diff", CART, "--versions", "zzz", "zzz")
+
+
+def test_a_preview_saves_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    file = shipped(tmp_path, "repeat_purchaser", "repeat_purchaser", "often", name="often")
+    tenant = workspace.tenant("acme")
+    before = {table: tenant.lake.version(table) for table in tenant.lake.tables()}
+    found = murmur(workspace, "preview", file, "--as-of", BEFORE[-1], "--sample", 2)
+    twin = official.membership(tenant, BEFORE[-1]).filter("is_member", cohort_id="repeat_purchaser")
+    assert found["size"] == twin.height > 2
+    assert [row["subject"] for row in found["sample"]] == twin["subject"].sort().head(2).to_list()
+    assert found["overlap"][0] == {"cohort_id": "repeat_purchaser", "size": twin.height, "shared": twin.height}
+    assert found["seconds"] > 0
+    assert {table: tenant.lake.version(table) for table in tenant.lake.tables()} == before
+    assert "often" not in timeline(tenant).cohorts
+    broken = shipped(tmp_path, "repeat_purchaser", "at_least", "least")
+    with pytest.raises(UsageError, match=r"repeat_purchaser\.yaml: rule"):
+        murmur(workspace, "preview", broken)
