@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from pipelines.cohorts.history import official
 from pipelines.config import Tenant
 from pipelines.flow import Work
 from schemas.contract import Contract
@@ -71,8 +72,10 @@ def day_numbers(tenant: Tenant, table: str, days: list[date]) -> dict[date, dict
         return {}
     frame = tenant.lake.scan(table, days)
     if table == "cohort_sizes":
-        melted = frame.unpivot(["size", "entered", "exited"], index=["date", "cohort_id"]).select(
-            "date", pl.format("{} {}", "variable", "cohort_id").alias("name"), "value"
+        melted = (
+            official.counting(tenant, frame)
+            .unpivot(["size", "entered", "exited"], index=["date", "cohort_id"])
+            .select("date", pl.format("{} {}", "variable", "cohort_id").alias("name"), "value")
         )
     elif table == "signal_metrics":
         named = pl.concat_str("metric", "signal_id", "state", separator=" ", ignore_nulls=True)

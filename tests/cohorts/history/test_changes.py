@@ -27,8 +27,13 @@ from pipelines.cohorts.history.versions import seen
 from pipelines.config import Tenant, Workspace
 from pipelines.delivery.steps import folds_to_transitions, run_event_log
 from pipelines.errors import UsageError
+from pipelines.exports.revision import newest_revisions
+from pipelines.exports.steps import parquet_exports
+from pipelines.exports.target import export_store
 from pipelines.freshness.defined import Defined
 from pipelines.signals.run import run as run_signals
+from pipelines.storage.hashing import file_sha256
+from schemas.tables import OPEN_SPANS
 from tests.cohorts.retailer import DAYS, write_history
 from tests.conftest import make_workspace
 
@@ -125,6 +130,32 @@ def test_the_switch_is_told_as_caused_by_the_definition_and_withheld(workspace: 
     assert "sent" in set(log.filter(~pl.col("transition_id").is_in(caused["transition_id"].implode()))["emission"])
     # Nothing was said about days before the switch that had not been said before.
     assert set(tenant.lake.read("event_log", BEFORE)["detected_at"]) == {noon(1)}
+
+
+def exported(tenant: Tenant) -> dict[str, str]:
+    root = tenant.home / "buckets"
+    return {str(path.relative_to(root)): file_sha256(path) for path in root.rglob("*") if path.is_file()}
+
+
+def test_files_of_the_days_before_keep_their_bytes_and_get_no_revision(workspace: Workspace) -> None:
+    tenant = workspace.tenant("acme")
+    parquet_exports(tenant, BEFORE, lambda: noon(1))
+    kept = {path: digest for path, digest in exported(tenant).items() if "date=9999-12-31" not in path}
+    tenant = configure(workspace, "20h")
+    compute(tenant, DAYS, noon(2))
+    commits = parquet_exports(tenant, DAYS, lambda: noon(2))
+    now = exported(tenant)
+    assert {path: now[path] for path in kept} == kept
+    changed = {output: set(commit.changed) for output, commit in commits.items() if "cohort" in output}
+    assert all(days <= {SWITCH, OPEN_SPANS} for days in changed.values())
+    versions = set(official.membership(tenant, SWITCH)["definition_version"])
+    store = export_store(tenant, "s3")
+    assert store is not None
+    [manifest] = [
+        each for each in newest_revisions(store) if (each.dataset, each.date) == ("cohort_membership", str(SWITCH))
+    ]
+    named = {each["version"] for each in manifest.inputs if str(each["asset"]).startswith("definition:")}
+    assert named == versions
 
 
 def test_an_announced_switch_is_sent(workspace: Workspace) -> None:
