@@ -9,7 +9,7 @@ import click
 import polars as pl
 
 from pipelines.calendar import day_of
-from pipelines.cli import cohort_asof
+from pipelines.cli import cohort_asof, cohort_diff
 from pipelines.cli.cohort_files import gallery, schema, validate
 from pipelines.cli.cohort_sql import sql
 from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
@@ -25,7 +25,8 @@ def cohort() -> None:
     """List, validate and explain cohorts, and ask who was in them."""
 
 
-for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify, validate, schema, gallery, sql):
+_ASOF = (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify)
+for _command in (*_ASOF, cohort_diff.diff, cohort_diff.preview, validate, schema, gallery, sql):
     cohort.add_command(_command)
 
 

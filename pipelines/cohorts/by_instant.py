@@ -61,12 +61,11 @@ def _held(chosen: Sequence[Cohort], source: Callable[[Cohort], Source], horizon:
         parts, rows = evaluate(cohort, source(cohort), times, horizon)
         times[cohort.id] = rows
         if cohort.for_each:
-            found += [
-                Held(f"{cohort.id}:{key}", rows.filter(pl.col("key") == key).with_columns(pl.lit("").alias("key")))
-                for key in rows["key"].unique().sort()
-            ]
+            for key in rows["key"].unique().sort():
+                own = pl.col("key") == key
+                found.append(Held(f"{cohort.id}:{key}", rows.filter(own), parts.filter(own)))
         else:
-            found.append(Held(cohort.id, rows, parts_shown(cohort), parts))
+            found.append(Held(cohort.id, rows, parts, parts_shown(cohort)))
     return found
 
 

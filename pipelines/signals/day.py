@@ -113,11 +113,11 @@ def one_day(run: Run, state: State, day: Day) -> tuple[pl.DataFrame, pl.DataFram
     states.settle(state, run.definitions, grid[-1])
     state.hours.forget(grid[-1] - max(states.lags(run.definitions)) - 72)
     state.before = _readings(run, state, grid[-1], supply.final)
-    frames = [
-        *readings.rows(state.products, _about(state.before, run, slots=False), _about(before, run, slots=False)),
-        *readings.rows(state.slots, _about(state.before, run, slots=True), _about(before, run, slots=True)),
+    tables = [
+        (table, _about(state.before, run, slots=slots), _about(before, run, slots=slots))
+        for table, slots in ((state.products, False), (state.slots, True))
     ]
-    return readings.together(frames), found.rows()
+    return readings.snapshot(tables), found.rows()
 
 
 def _about(all_readings: list[Reading], run: Run, *, slots: bool) -> list[Reading]:
