@@ -136,7 +136,8 @@ def verify(workspace: Workspace, tenant_id: str, first: datetime | None, last: d
     emit(result, as_json, lambda: _print_agreements(found))
     if wrong:
         name = next(iter(wrong[0].differences))
-        raise MurmurError(f"{len(wrong)} days do not agree; first {wrong[0].day or 'open spans'}: {COMPARED[name]}")
+        many = "1 day does" if len(wrong) == 1 else f"{len(wrong)} days do"
+        raise MurmurError(f"{many} not agree; first {wrong[0].day or 'open spans'}: {COMPARED[name]}")
 
 
 def _agreement(each: Agreement) -> dict[str, Any]:
