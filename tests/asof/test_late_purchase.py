@@ -166,6 +166,8 @@ def test_the_story_of_a_subject_has_what_was_true_and_what_was_told(shop: Shop) 
     assert (move["direction"], move["is_true"]) == ("entered", False)
     first, second = move["told"]
     assert (second["kind"], second["supersedes"]) == ("cohort.entry_retracted", first["event_id"])
+    assert [[each["state"] for each in event["deliveries"]] for event in (first, second)] == [["delivered"]] * 2
+    assert first["deliveries"][0]["finished_at"] <= second["deliveries"][0]["finished_at"]
     [span] = shop.json("cohort", "history", "cart_abandoner", "v2")["spans"]
     assert (span["valid_from"], span["valid_to"], span["entered_by"]) == ("2026-03-11T11:30:00Z", None, "silence")
     assert "cohort.entry_retracted" in shop("cohort", "history", "cart_abandoner", "v1")
