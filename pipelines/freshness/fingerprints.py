@@ -38,6 +38,7 @@ from pipelines.freshness.remembered import Texts, remembered
 from pipelines.landing import store
 from pipelines.landing.days import DATED, computed_days
 from pipelines.landing.extracts import batch_files
+from pipelines.signals import attributes
 from pipelines.step import Step
 from pipelines.storage.durable import write_bytes
 from pipelines.storage.hashing import logical_sha256, subject_key
@@ -57,6 +58,8 @@ _CLOCKS = {
     "products": ("first_published_at", "external_id"),
     "customer_merges": ("effective_from", "external_id", "customer_id"),
 }
+#: Tables of which the first day that names a product counts.
+_NAMING_PRODUCTS = ("product_hourly", "product_daily", "stock_levels", "cart_activity", "visitor_purchases")
 #: What rows of a day use of other tables, by the name under which the answer is kept: what it is made from, and how.
 _USES: dict[str, tuple[tuple[str, ...], Callable[[Tenant], Texts]]] = {
     "prices_used": (("customer_events", "products_history"), prices_used),
@@ -66,7 +69,8 @@ _USES: dict[str, tuple[tuple[str, ...], Callable[[Tenant], Texts]]] = {
     "lines_of_demand": (("order_lines",), lines_of_demand),
     "campaigns_of_clicks": (("customer_events", "links_history"), campaigns_of_clicks),
     "merged_customers": (("customer_merges", "customer_events", "transactions", "identity_links"), merged_customers),
-    "publications": (("products", "product_hourly", "product_daily", "stock_levels"), publications),
+    "publications": (("products", *_NAMING_PRODUCTS), publications),
+    "attributes": (("products_history", *_NAMING_PRODUCTS), attributes.used),
     "early_clicks": (("customer_events", "links_history"), early_clicks),
 }
 #: Steps and inputs of which a day asks no more than its rows use.
@@ -77,6 +81,7 @@ _USED_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("click_facts", "links_history"): ("campaigns_of_clicks",),
     ("product_facts", "order_lines"): ("lines_of_demand",),
     ("product_signals", "products"): ("publications",),
+    ("product_signals", "products_history"): ("attributes",),
 }
 #: Steps that ask of identity links no more than the visitors of customers.
 _SEEK_VISITORS = ("event_facts", "order_facts", "product_facts")

@@ -40,7 +40,7 @@ from pipelines.signals.catalogue import (
 from pipelines.signals.crossings import SEPARATOR, Crossings, nothing
 from pipelines.signals.demand import NEVER, micros
 from pipelines.signals.inputs import Run
-from pipelines.signals.machine import Moves
+from pipelines.signals.machine import Moves, among
 from pipelines.signals.machine import codes as codes_of
 from pipelines.signals.measures import (
     carts,
@@ -406,7 +406,7 @@ class Moving:
         here = products["momentum_state"]
         trends = [code for code, name in self.names.items() if name in self.life.measure.trending]
         cold = (here < 0) & (here != momentum.DEFAULTS["momentum_state"])
-        moves = lifecycle.step(products, self.life, hour, np.isin(here, trends), cold)
+        moves = lifecycle.step(products, self.life, hour, among(here, trends), cold)
         self._tell(self.life, codes_of(self.life), moves, hour)
 
     def _move_composite(self, hour: int) -> None:

@@ -171,7 +171,14 @@ def beside(
         results: computes a set of definitions for some days.
         load: makes a definition from its registered form, which ``keep`` describes.
     """
-    plans = {day: generations(tenant, lines.needed(day)) for day in sorted(set(days))}
+    known: dict[str, list[dict[str, str]]] = {}
+    plans = {}
+    for day in sorted(set(days)):
+        # Days that hold the same versions are planned once.
+        same = fingerprint(lines, day)
+        if same not in known:
+            known[same] = generations(tenant, lines.needed(day))
+        plans[day] = known[same]
     by_set: dict[tuple[tuple[str, str], ...], list[date]] = {}
     for day, sets in plans.items():
         for each in sets:

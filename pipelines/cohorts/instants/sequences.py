@@ -42,7 +42,7 @@ def without(rule: Without, cohort: Cohort, rows: Rows) -> pl.DataFrame:
     )
     for stream in cohort.until:
         other = rows(Step(event=(stream,)), None).select("subject", pl.col("at").alias("next")).unique()
-        ends = _earlier(_next(ends, other, "start", strict=True), cause(stream))
+        ends = _earlier(_next(ends, other, "start", strict=False), cause(stream))
     found = ends.with_columns(pl.when(pl.col("expires") < INF).then("expires").alias("expires"))
     return times(found)
 
