@@ -14,6 +14,7 @@ from pipelines.cohorts.daily.space import Flags, Ints, Space, pair_codes
 from pipelines.cohorts.daily.state import NONE, State
 from pipelines.cohorts.daily.totals import Total
 from pipelines.cohorts.language.matches import holds
+from pipelines.cohorts.streams.customers import REPEATING
 from pipelines.signals.demand import micros
 
 
@@ -27,8 +28,8 @@ def advance(state: State, totals: Sequence[Total], source: Source, day: Day) -> 
         day: the day.
     """
     today = day.date.toordinal()
-    ordered = sorted(totals, key=lambda total: (total.stream, total.name))
-    for stream, group in groupby(ordered, key=lambda total: total.stream):
+    ordered = sorted(totals, key=lambda total: (*_read(total), total.name))
+    for (stream, _), group in groupby(ordered, key=_read):
         wanted = list(group)
         fields = set().union(*(total.fields for total in wanted))
         rows = source.on(stream, fields, {total.days for total in wanted}, day)
@@ -36,6 +37,11 @@ def advance(state: State, totals: Sequence[Total], source: Source, day: Day) -> 
             _Step(state, rows, today, micros(day.end) - 1, source.whole).all(wanted)
     if not state.first_day and state.subjects.height:
         state.first_day = today
+
+
+def _read(total: Total) -> tuple[str, bool]:
+    """Stream, and whether its rows are repeated for each value of a field: those are read apart from the others."""
+    return total.stream, bool(total.fields & REPEATING)
 
 
 class _Step:

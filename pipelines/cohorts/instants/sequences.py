@@ -50,15 +50,23 @@ def without(rule: Without, cohort: Cohort, rows: Rows) -> pl.DataFrame:
 def then(rule: Then, cohort: Cohort, rows: Rows) -> pl.DataFrame:
     """``TIMES`` of a sequence, one per value of ``same``: ``key`` is that value."""
     same = rule.same
-    first = rows(rule.first, same).drop_nulls(same).unique()
-    second = rows(rule.then, same).drop_nulls(same)
+    first = _counting(rows(rule.first, same), same).select("subject", same, began="at", since="since", until="until")
+    second = _counting(rows(rule.then, same), same)
     by = [name for name in ("subject", same) if name in second.columns]
-    second = second.select(*by, "at").unique()
-    pairs = first.rename({"at": "began"}).join(second, on=by).filter(pl.col("began") <= pl.col("at"))
+    second = second.select(*by, "at", pl.col("since").alias("then_since"), pl.col("until").alias("then_until"))
+    pairs = first.unique().join(second.unique(), on=by).filter(pl.col("began") <= pl.col("at"))
     if rule.within:
         pairs = pairs.filter(pl.col("at") - pl.col("began") <= cohort.param(rule.within))
-    # Of several first events the last one before counts.
-    found = pairs.group_by("subject", same, "at").agg(pl.col("began").max()).rename({"at": "start"})
+    # Of several first events the last one before counts; both must be the subject's.
+    latest = pl.col("began") == pl.col("began").max().over("subject", same, "at")
+    found = pairs.filter(latest).select(
+        "subject",
+        same,
+        pl.col("at").alias("start"),
+        "began",
+        pl.max_horizontal("at", "since", "then_since").alias("from"),
+        pl.min_horizontal("until", "then_until").alias("to"),
+    )
     for step in rule.unless:
         between = _named(rows(step, same), same, "next")
         keyed = [name for name in ("subject", same) if name in between.columns]
@@ -69,17 +77,28 @@ def then(rule: Then, cohort: Cohort, rows: Rows) -> pl.DataFrame:
     lasts = [pl.col("began") + cohort.param(rule.lasts)] if rule.lasts else []
     lasts += [pl.col("start") + cohort.param(rule.lasts_after)] if rule.lasts_after else []
     over = pl.min_horizontal([*lasts, pl.lit(INF, dtype=pl.Int64)])
-    ends = found.with_columns(over.alias("end"), pl.lit("expiry").alias("end_cause"))
+    given = pl.min_horizontal(over, "to").alias("end")
+    ended = pl.when(pl.col("to") < over).then(pl.lit("return")).otherwise(pl.lit("expiry")).alias("end_cause")
+    ends = found.with_columns(given, ended)
     for step in rule.until:
         other = _named(rows(step, same), same, "next")
         keyed = [name for name in ("subject", same) if name in other.columns]
         ends = _earlier(_next(ends, other, "start", strict=True, by=keyed), cause(step.event[0]))
     told = ends.with_columns(
+        pl.col("from").alias("start"),
         pl.col(same).cast(pl.String).alias("key"),
         pl.lit(cause(rule.then.event[0])).alias("start_cause"),
         pl.when(over < INF).then(over).alias("expires"),
     )
     return joined(times(told))
+
+
+def _counting(rows: pl.DataFrame, same: str) -> pl.DataFrame:
+    """Rows with a value of the field, and from when to when they are the subject's; those of products always are."""
+    known = rows.drop_nulls(same)
+    if "since" in known.columns:
+        return known
+    return known.with_columns(pl.col("at").alias("since"), pl.lit(INF, dtype=pl.Int64).alias("until"))
 
 
 def _named(rows: pl.DataFrame, same: str, name: str) -> pl.DataFrame:

@@ -30,6 +30,8 @@ TABLES = {
     "opt_out": ("opt_outs", "customer_merges"),
 }
 _ORDER_FIELDS = ("side", "channel", "outlet_id", "discounted", "net_minor")
+#: Fields that have several values for one row, so that a row is repeated for each of them.
+REPEATING = {"group_id"}
 _SPAN = ["subject", "at", "since", "until"]
 
 
