@@ -131,8 +131,8 @@ def _readings_before(run: Run, state: State, day: Day) -> list[Reading]:
         return []
     first = day.date - timedelta(days=inputs.VISITOR_DAYS)
     inputs.load_visitors(run, state, days_between(first, day.date - timedelta(days=1)))
-    rate = _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
-    return _readings(run, state, demand.grid(day)[0] - 1, rate)
+    state.rate = _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
+    return _readings(run, state, demand.grid(day)[0] - 1, state.rate)
 
 
 def _readings(run: Run, state: State, hour: int, rate: Sales) -> list[Reading]:
@@ -166,6 +166,15 @@ def _rate(run: Run, state: State, last: date, in_stock: Ints) -> Sales:
     return scarcity.sales(state.slots, inputs.sales(run, last), sold_days, in_stock)
 
 
+def _rate_before(run: Run, state: State, day: Day) -> Sales:
+    """Sales of the days before a day: what was found at the end of the one before, where it is at hand."""
+    if state.rate is None:
+        return _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
+    # A slot that is new today had no stock on any of those days.
+    more = state.slots.height - len(state.rate.units)
+    return Sales(*(np.pad(column, (0, more)) for column in (state.rate.units, state.rate.days, state.rate.sold)))
+
+
 def _carts(run: Run, state: State, day: Day, grid: list[int]) -> tuple[dict[int, tuple[Ints, Ints]], Carts]:
     """Changes of cart pressure by hour (product index, change), and the carts at the end of the day."""
     signal = states.of(run.definitions, Pressure)
@@ -188,18 +197,17 @@ def _stock_of_day(run: Run, state: State, day: Day, found: Crossings) -> Stock:
     start, steps, places = stock.steps_of_day(measured, state.places, run.inside)
     inbound = Inbound.of(state.places, measured, products)
     slots.index(pl.concat([start["slot"], steps["slot"]]))
-    before = _rate(run, state, day.date - timedelta(days=1), slots["in_stock"])
+    before = _rate_before(run, state, day)
     signals = stock.Definitions(*(_stock_signals(run)))
     total = slots.known(products.ids + SEPARATOR)
     product = np.full(slots.height, -1, dtype=np.int64)
     product[total[total >= 0]] = np.flatnonzero(total >= 0)
-    carried = slots.known(start["slot"])
-    slots["available"][carried] = start["available"].to_numpy()
     available, level = _by_product(slots["available"], total, 0), _by_product(slots["scarcity"], total, UNMEASURED)
-    seen, some = stock.through_the_day(slots, start, steps, before, signals, found)
+    seen, some = stock.through_the_day(slots, steps, before, signals, found)
     slots["in_stock"][:] = scarcity.with_day(slots["in_stock"], some)
     final = _rate(run, state, day.date, slots["in_stock"])
     end = micros(day.end)
+    state.rate = final
     stock.at_the_end(slots, final, signals, end, found)
     state.places = places
     return Stock(total, product, available, level, seen, before, final, inbound, end)
