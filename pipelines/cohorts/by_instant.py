@@ -23,7 +23,6 @@ from pipelines.storage.pinned import Pinned
 
 #: Of a session the day before that of a view is looked at, and a day may be an hour longer.
 SESSION = timedelta(days=2)
-_SESSION_FIELDS = {"session_products", "session_repeats", "session_adds"}
 
 
 def of_customers(definitions: Mapping[str, Cohort], known: Customers) -> list[Held]:
@@ -31,10 +30,10 @@ def of_customers(definitions: Mapping[str, Cohort], known: Customers) -> list[He
     chosen = [each for each in definitions.values() if each.subject == "customer" and each.evaluate == "instant"]
     horizon = micros(known.last.end)
 
-    def source(stream: str, fields: set[str], conditions: Matches) -> pl.DataFrame:
+    def rows(stream: str, fields: set[str], conditions: Matches) -> pl.DataFrame:
         return known.rows(stream, fields).filter(holds(conditions))
 
-    return _held(chosen, lambda cohort: source, horizon)
+    return _held(chosen, lambda cohort: Source(rows), horizon)
 
 
 def of_visitors(visitors: Visitors, definitions: Mapping[str, Cohort], days: Sequence[Day]) -> list[Held]:
@@ -96,6 +95,7 @@ class _VisitorRows:
         self._visitors, self._days = visitors, days
         known = [day for name in ("visitor_acts", "visitor_orders") for day in visitors.lake.days(name)[:1]]
         self._first = min([*known, days[0].date])
+        self._kept: dict[tuple[object, ...], pl.DataFrame] = {}
 
     def of(self, cohort: Cohort) -> Source:
         """Source of rows for one cohort."""
@@ -105,24 +105,23 @@ class _VisitorRows:
             first = max(first, self._days[0].date - timedelta(days=-(-back // DAY)) - SESSION)
         dates = days_between(first, self._days[-1].date)
 
-        def source(stream: str, fields: set[str], conditions: Matches) -> pl.DataFrame:
-            if stream == "crossing":
-                return _crossings(self._visitors.lake, dates).filter(holds(conditions))
-            return self._rows(stream, fields, conditions, dates)
+        def rows(stream: str, fields: set[str], conditions: Matches) -> pl.DataFrame:
+            key = (stream, first, conditions, *sorted(fields))
+            if key not in self._kept:
+                self._kept[key] = self._read(stream, fields, conditions, dates)
+            return self._kept[key]
 
-        return source
+        def sessions(asked: pl.DataFrame) -> pl.DataFrame:
+            views, adds = (rows(act, {"session_id", "product_id"}, ()) for act in ("view", "add"))
+            return with_sessions(asked, views, adds, self._visitors.tenant.zone)
 
-    def _rows(self, stream: str, fields: set[str], conditions: Matches, dates: Sequence[date]) -> pl.DataFrame:
-        plain = fields - _SESSION_FIELDS
-        if plain == fields:
-            rows = self._visitors.between(stream, fields, dates, holds(conditions))
-        else:
-            every, named = pl.lit(True), plain | {"session_id", "product_id"}
-            views, adds = (self._visitors.between(act, named, dates, every) for act in ("view", "add"))
-            rows = with_sessions(views, adds, self._visitors.tenant.zone).filter(holds(conditions))
+        return Source(rows, sessions)
+
+    def _read(self, stream: str, fields: set[str], conditions: Matches, dates: Sequence[date]) -> pl.DataFrame:
+        if stream == "crossing":
+            return _crossings(self._visitors.lake, dates).filter(holds(conditions))
         told = [pl.lit(cause, dtype=pl.Int32).alias(name) for name, cause in (("came", ORDER), ("went", RETURN))]
-        shown = ["subject", "at", "since", "until", "weight", "came", "went", *sorted(fields)]
-        return rows.with_columns(told).select(shown)
+        return self._visitors.between(stream, fields, dates, holds(conditions)).with_columns(told)
 
 
 def _crossings(lake: Pinned, days: Sequence[date]) -> pl.DataFrame:

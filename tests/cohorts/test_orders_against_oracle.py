@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cohorts.catalogue import SHIPPED
-from pipelines.cohorts.instants.evaluate import evaluate
+from pipelines.cohorts.instants.evaluate import Source, evaluate
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.orders import counted_orders, paid
 from pipelines.config import load_yaml
@@ -39,7 +39,7 @@ class Small:
 
 def intervals(cohort, orders, horizon):
     rows = orders.with_columns(pl.lit(1, dtype=pl.Int64).alias("weight"))
-    return evaluate(cohort, lambda stream, fields, conditions: rows, {}, horizon)[1]
+    return evaluate(cohort, Source(lambda stream, fields, conditions: rows), {}, horizon)[1]
 
 
 sales = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 40)), max_size=7)

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
 from pipelines.cohorts.instants import compare, sequences
 from pipelines.cohorts.instants.truth import TIMES, Truth, combined, joined, times
-from pipelines.cohorts.language.matches import Matches, matches
+from pipelines.cohorts.language.matches import Matches, holds, matches
 from pipelines.cohorts.language.rules import Cohort, Compare, Left, Member, Open, Step, Then, Without, leaves
 from pipelines.cohorts.language.values import Count, Distinct, Since, Sum, Where
+from pipelines.cohorts.streams.sessions import FIELDS
 from pipelines.errors import UsageError
 
-#: Stream, fields and conditions -> all rows of the stream that may matter.
-Source = Callable[[str, set[str], Matches], pl.DataFrame]
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of streams come from.
+
+    Attributes:
+        rows: stream, fields and conditions -> all rows of the stream that may matter.
+        sessions: views with ``session_id`` -> the same with what their sessions came to; None where there are none.
+    """
+
+    rows: Callable[[str, set[str], Matches], pl.DataFrame]
+    sessions: Callable[[pl.DataFrame], pl.DataFrame] | None = None
 
 
 def evaluate(
@@ -74,11 +86,26 @@ def _leaf(leaf: object, cohort: Cohort, source: Source, others: Mapping[str, pl.
         return pl.concat([_matching(source, event, step.where, cohort, fields) for event in step.event], how="diagonal")
 
     if isinstance(leaf, Without):
-        return Truth(sequences.without(leaf, cohort, rows_of))
+        return Truth(_without(leaf, cohort, source, rows_of))
     if isinstance(leaf, Then):
         held = sequences.then(leaf, cohort, rows_of)
         return Truth(held)
     raise UsageError(f"{cohort._file}: rule: {type(leaf).__name__} is about carts and belongs into a cohort of carts")
+
+
+def _without(leaf: Without, cohort: Cohort, source: Source, rows_of: sequences.Rows) -> pl.DataFrame:
+    """What a session came to is asked only of what nothing followed, which is little of what there is."""
+    plain = {name: condition for name, condition in leaf.where.items() if name not in FIELDS}
+    later = matches({name: leaf.where[name] for name in leaf.where if name in FIELDS}, cohort)
+    if not later or source.sessions is None:
+        return sequences.without(leaf, cohort, rows_of)
+    of_sessions = source.sessions
+
+    def kept(rows: pl.DataFrame) -> pl.DataFrame:
+        return of_sessions(rows.rename({"began": "at"})).filter(holds(later)).rename({"at": "began"})
+
+    begun = _matching(source, leaf.after, plain, cohort, {"session_id"})
+    return sequences.without(leaf, cohort, rows_of, begun.select("subject", "session_id", "weight", began="at"), kept)
 
 
 _OPENED = {"opt_out": "opt_out", "referral_flagged": "referral"}
@@ -120,7 +147,7 @@ def _keyed(rows: pl.DataFrame, cohort: Cohort | None) -> pl.DataFrame:
 
 def _matching(source: Source, stream: str, where: Where, cohort: Cohort, fields: set[str]) -> pl.DataFrame:
     conditions = matches(where, cohort)
-    return source(stream, fields | {name for name, _ in conditions}, conditions)
+    return source.rows(stream, fields | {name for name, _ in conditions}, conditions)
 
 
 def empty() -> pl.DataFrame:

@@ -26,16 +26,33 @@ def cause(stream: str) -> str:
     return _CAUSES.get(stream, stream)
 
 
-def without(rule: Without, cohort: Cohort, rows: Rows) -> pl.DataFrame:
-    """``TIMES`` of an absence; it begins when the time has passed and ends by what the cohort says."""
+def without(
+    rule: Without,
+    cohort: Cohort,
+    rows: Rows,
+    begun: pl.DataFrame | None = None,
+    kept: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+) -> pl.DataFrame:
+    """``TIMES`` of an absence; it begins when the time has passed and ends by what the cohort says.
+
+    Args:
+        rule: the absence.
+        cohort: whose parameters and endings apply.
+        rows: rows of its streams.
+        begun: what it waits after, with the instant as ``began``; all matching rows where not given.
+        kept: a further condition on what was waited after, for those that nothing followed.
+    """
     wait = cohort.param(rule.within)
-    begun = rows(Step(event=(rule.after,), where=rule.where), None).select("subject", pl.col("at").alias("began"))
+    if begun is None:
+        begun = rows(Step(event=(rule.after,), where=rule.where), None).select("subject", pl.col("at").alias("began"))
     waiting = begun.unique().with_columns((pl.col("began") + wait).alias("start"))
     for stream in rule.without:
         other = rows(Step(event=(stream,)), None).select("subject", pl.col("at").alias("next")).unique()
         own = stream == rule.after
         found = _next(waiting, other, "began", strict=own)
         waiting = found.filter(pl.col("next").is_null() | (pl.col("next") > pl.col("start"))).drop("next")
+    if kept is not None:
+        waiting = kept(waiting)
     over = pl.col("began") + cohort.param(cohort.ttl) if cohort.ttl else pl.lit(INF, dtype=pl.Int64)
     ends = waiting.with_columns(
         over.alias("end"), pl.lit("expiry").alias("end_cause"), over.alias("expires"), start_cause=pl.lit("silence")

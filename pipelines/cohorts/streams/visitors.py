@@ -12,7 +12,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
-from pipelines.cohorts.streams.states import SIGNAL, with_states
+from pipelines.cohorts.streams.states import SIGNAL, States
 from pipelines.config import Tenant
 from pipelines.signals.units import DAY
 from pipelines.storage.pinned import Pinned
@@ -40,6 +40,9 @@ class Visitors:
     tenant: Tenant
     lake: Pinned
     _kept: dict[tuple[str, date], pl.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.states = States(self.lake)
 
     def rows(self, stream: str, fields: Iterable[str], day: date, known: date) -> pl.DataFrame:
         """Rows of a stream that are anchored on a day.
@@ -84,7 +87,7 @@ class Visitors:
     def _shaped(self, stream: str, rows: pl.LazyFrame, fields: list[str], days: Sequence[date]) -> pl.LazyFrame:
         found = _named(stream, rows)
         if any(name.startswith(SIGNAL) for name in fields):
-            found = with_states(self.lake, found.collect(), fields, days).lazy()
+            found = self.states.add(found.collect(), fields, days).lazy()
         at = pl.col("at").dt.epoch("us")
         weight = pl.col("weight") if stream in ACTS else pl.lit(1, dtype=pl.Int64)
         return found.select(
@@ -124,7 +127,7 @@ def _named(stream: str, rows: pl.LazyFrame) -> pl.LazyFrame:
 def _scarce_days(source: Visitors, day: date, known: date) -> pl.DataFrame:
     """One row per visitor and product viewed on a day, until it is converted, and one from then on."""
     pair = ["flockr_vid", "product_id"]
-    views = with_states(source.lake, source.products("view", day), [SCARCITY], [day])
+    views = source.states.add(source.products("view", day), [SCARCITY], [day])
     views = views.filter(pl.col("product_id").is_not_null()).select(*pair, pl.col("at").dt.epoch("us"), SCARCITY)
     done = [
         source.products(stream, each).select(*pair, pl.col("at").dt.epoch("us").alias("done"))
