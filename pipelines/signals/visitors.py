@@ -97,13 +97,12 @@ class Visitors:
     def advance(self, act: str, instant: int, oldest: int) -> Pairs:
         """Pairs of an act by what happened before an instant; those that ended before ``oldest`` are dropped."""
         pairs = self.pairs.setdefault(act, Pairs())
-        later = []
-        for pair, at in self.waiting.pop(act, []):
-            seen = at < instant
-            pairs.add(pair[seen], at[seen])
-            if not seen.all():
-                later.append((pair[~seen], at[~seen]))
-        if later:
-            self.waiting[act] = later
+        # Days are sorted together: adding them one by one would move what is there as often.
+        waiting = self.waiting.pop(act, [])
+        pair, at = (np.concatenate([_NONE, *[part[side] for part in waiting]]) for side in (0, 1))
+        seen = at < instant
+        pairs.add(pair[seen], at[seen])
+        if not seen.all():
+            self.waiting[act] = [(pair[~seen], at[~seen])]
         pairs.forget(oldest)
         return pairs
