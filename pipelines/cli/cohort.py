@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.calendar import day_of
 from pipelines.cli import cohort_asof
 from pipelines.cli.cohort_files import gallery, schema, validate
+from pipelines.cli.cohort_preview import computed_day, preview
 from pipelines.cli.cohort_sql import sql
 from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
 from pipelines.cli.query import run_query
@@ -19,7 +20,6 @@ from pipelines.cohorts.explain.subject import cohort_of
 from pipelines.cohorts.explain.subject import explain as explained
 from pipelines.cohorts.language.words import in_words
 from pipelines.config import Tenant, Workspace
-from pipelines.errors import UsageError
 
 
 @click.group()
@@ -27,7 +27,16 @@ def cohort() -> None:
     """List, validate and explain cohorts, and ask who was in them."""
 
 
-for _command in (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify, validate, schema, gallery, sql):
+for _command in (
+    cohort_asof.list_members,
+    cohort_asof.history,
+    cohort_asof.verify,
+    validate,
+    schema,
+    gallery,
+    sql,
+    preview,
+):
     cohort.add_command(_command)
 
 
@@ -79,30 +88,19 @@ def explain(
     emit(result, as_json, lambda: _print(result))
 
 
-def computed_day(tenant: Tenant, as_of: datetime | None) -> date:
-    """The day that is asked for, or the newest.
-
-    Raises:
-        UsageError: its cohorts were not computed.
-    """
-    newest, _ = _newest_sizes(tenant)
-    day = as_of.date() if as_of else newest
-    if day is None or day not in tenant.lake.days("cohort_membership"):
-        raise UsageError(f"cohorts of {day or 'any day'} were not computed; run: murmur run --tenant {tenant.id}")
-    return day
-
-
 def _print(result: dict[str, Any]) -> None:
     left = result["left"]
     told = {**result, "left": left and f"{_written(left['at'])} because of {left['because']}"}
     hidden = ("tree", "evidence", "evidence_count")
     table(["", ""], [[name, value] for name, value in told.items() if name not in hidden and value is not None])
     click.echo()
-    table(["holds", "part", "how it stands"], _lines(result["tree"], 0))
+    table(["met", "part", "how it stands"], _lines(result["tree"], 0))
     evidence, count = result["evidence"], result["evidence_count"]
     if evidence:
         click.echo()
-        title = f"evidence: the newest {len(evidence)} of {count:,}" if count > len(evidence) else f"evidence: {count:,}"
+        title = (
+            f"evidence: the newest {len(evidence)} of {count:,}" if count > len(evidence) else f"evidence: {count:,}"
+        )
         table(list(evidence[0]), [list(row.values()) for row in evidence], title)
 
 
@@ -110,8 +108,13 @@ def _lines(part: dict[str, Any], depth: int) -> list[list[Any]]:
     """A part and all within it, indented; what must not hold says so."""
     must = "" if part["wanted"] else "not: "
     words = part.get("words") or {"all": "all of", "any": "any of", "none": "none of"}[part["kind"]]
-    own = [part["holds"], "  " * depth + must + words, part.get("says") or ""]
-    return [own, *(line for each in part.get("parts", []) for line in _lines(each, depth + 1))]
+    lines = [[part["holds"] == part["wanted"], "  " * depth + must + words, part.get("stands") or ""]]
+    lines += [["", "  " * (depth + 1) + each["words"], _number(each["value"])] for each in part.get("terms", [])]
+    return [*lines, *(line for each in part.get("parts", []) for line in _lines(each, depth + 1))]
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def _written(at: datetime) -> str:

@@ -53,9 +53,7 @@ def _percentile(case: Case, at: At, bound: Percentile, value: Value) -> Limit:
 
 def _asked(case: Case, at: At, bound: Percentile, value: Value) -> Fraction | None:
     config = case.tenant.config
-    sql = percentile_sql(
-        at.cohort, case.definitions, bound, value, case.day.date, case.tenant.zone, config.currency
-    )
+    sql = percentile_sql(at.cohort, case.definitions, bound, value, case.day.date, case.tenant.zone, config.currency)
     rows = case.query(sql)
     own = [row for row in rows if at.cohort.for_each is None or row[2] == at.key]
     return Fraction(int(own[0][0]), int(own[0][1])) if own else None

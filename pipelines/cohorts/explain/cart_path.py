@@ -1,4 +1,4 @@
-"""One visitor's carts, instant after instant in plain Python: what they hold, when they were left, what they are worth."""
+"""One visitor's carts, instant after instant in plain Python: what they hold, when they were left, their worth."""
 
 from __future__ import annotations
 
@@ -171,8 +171,7 @@ class Path:
             seen = [
                 row
                 for row in self.crossings
-                if row["product_id"] == product
-                and (row["at"] < at or (row["at"] == at and (after or row["at_end"])))
+                if row["product_id"] == product and (row["at"] < at or (row["at"] == at and (after or row["at_end"])))
             ]
             if seen and seen[-1]["to_state"] in self.rules.states:
                 found.append(seen[-1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from fractions import Fraction
 
 from pipelines.cohorts.catalogue import CartRules, cart_rules
 from pipelines.cohorts.explain.cart_path import Cart, Path
 from pipelines.cohorts.explain.case import At, Case, Part, told
 from pipelines.cohorts.explain.rows import Row
-from pipelines.cohorts.explain.shown import duration, gap, written
+from pipelines.cohorts.explain.shown import duration, gap, plain, written
 from pipelines.cohorts.language import phrases
 from pipelines.cohorts.language.carts import CartSignal, CartValue
 from pipelines.cohorts.language.rules import All, Cohort, Without
@@ -41,7 +42,7 @@ def of_carts(case: Case, at: At) -> Part:
     return Part("all", "", member.holds and other.holds, parts=[member, other])
 
 
-def _bounds(case: Case, cohort: Cohort) -> dict[object, int]:
+def _bounds(case: Case, cohort: Cohort) -> dict[date, int]:
     zone, currency = case.tenant.zone, case.tenant.config.currency
     ctx = Context(case.definitions, case.day.date, zone, currency)
     return {row[0]: int(row[1]) for row in case.query(bounds_sql(ctx, cohort))}
@@ -94,13 +95,13 @@ def _worth(cohort: Cohort, leaf: CartValue, path: Path, carts: list[Cart], words
         cart.valuable,
         True,
         said if cart.left or cart.valuable else f"{said}, and the cart was not left yet",
-        int(value),
-        int(bound) if bound.denominator == 1 else float(bound),
-        "at_least",
-        leaving,
-        None if floor else of,
-        missed,
-        list(cart.rows),
+        value=plain(value, "minor"),
+        bound=plain(bound, "minor"),
+        comparison="at_least",
+        of_leaving=leaving,
+        source=None if floor else of,
+        gap=missed,
+        rows=list(cart.rows),
     )
 
 
@@ -121,7 +122,9 @@ def _scarce(leaf: CartSignal, path: Path, rules: CartRules, carts: list[Cart], x
         said += f"; now {now}" if now else ""
     else:
         said = f"{_cart(cart)} was not left yet; {now or f'none is {states}'}"
-    return Part("cart signal", words, cart.scarce, True, said, len(crossings), gap=said, rows=[*cart.rows, *crossings])
+    return Part(
+        "cart signal", words, cart.scarce, True, said, value=len(crossings), gap=said, rows=[*cart.rows, *crossings]
+    )
 
 
 def _cart(cart: Cart) -> str:

@@ -69,7 +69,8 @@ class Part:
         words: the part in words.
         holds: whether it is true.
         wanted: whether it has to be, for the whole to hold.
-        says: the value, what it is compared with and by how much that is met or missed.
+        says: what is looked at, its value, what that is compared with and by how much it is met or missed.
+        stands: the same without what is looked at.
         value: the number as JSON shows it.
         bound: the same of what it is compared with.
         comparison: how they are compared.
@@ -77,6 +78,7 @@ class Part:
         source: where a bound that depends on others was taken from.
         gap: by how much it is met or missed, in words.
         rows: what the value is made of.
+        terms: numbers that the value is computed from, in words, and what they are.
         parts: of ``all``, ``any`` and ``none``, and of a cohort that the leaf names.
     """
 
@@ -85,6 +87,7 @@ class Part:
     holds: bool
     wanted: bool = True
     says: str = ""
+    stands: str = ""
     value: Any = None
     bound: Any = None
     comparison: str | None = None
@@ -92,6 +95,7 @@ class Part:
     source: str | None = None
     gap: str | None = None
     rows: list[Row] = field(default_factory=list)
+    terms: list[tuple[str, Any]] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
 
 

@@ -122,7 +122,9 @@ def _referrals(case: Case, rows: list[Row]) -> Mapping[tuple[str, str, int], lis
     at = pl.col("occurred_at").dt.epoch("us").alias("at")
     streams = {name: stream for stream, name in _REFERRALS.items()}
     found: dict[tuple[str, str, int], list[str]] = {}
-    for name, entity, when, key in scan.select("name", "entity_id", at, "external_id").collect().sort("external_id").rows():
+    for name, entity, when, key in (
+        scan.select("name", "entity_id", at, "external_id").collect().sort("external_id").rows()
+    ):
         if name in streams:
             found.setdefault((streams[name], entity, when), []).append(key)
     return found

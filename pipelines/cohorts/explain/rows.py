@@ -20,7 +20,7 @@ from pipelines.storage.lake import Lake
 from pipelines.storage.pinned import Pinned
 from schemas.registry import LAKE
 
-#: ``stream``, ``at``, ``since``, ``until`` (Int64 microseconds), ``times`` (how many events it stands for), fields, ids.
+#: ``stream``, ``at``, ``since``, ``until`` (microseconds), ``times`` (how many events it stands for), fields, ids.
 Row = dict[str, Any]
 #: Fields that tell the record behind a row.
 IDS: Mapping[str, tuple[str, ...]] = {
@@ -103,7 +103,9 @@ class Rows:
 
     def _visitor(self, cohort: Cohort, stream: str, names: set[str]) -> pl.DataFrame:
         if stream == "scarce_day":
-            viewed = self.lake.scan("visitor_acts").filter((pl.col("act") == "view") & (pl.col("date") <= self.day.date))
+            viewed = self.lake.scan("visitor_acts").filter(
+                (pl.col("act") == "view") & (pl.col("date") <= self.day.date)
+            )
             days = viewed.select("date").unique().sort("date").collect()["date"].to_list()
             frames = [self._visitors.rows(stream, names, each, self.day.date) for each in days]
             return pl.concat(frames) if frames else self._visitors.rows(stream, names, self.day.date, self.day.date)

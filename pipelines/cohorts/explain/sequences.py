@@ -1,4 +1,4 @@
-"""Absence and sequence for one subject: which event it waits after, what disturbed it, what came after, what ended it."""
+"""Absence and sequence for one subject: the event it waits after, what disturbed it, what followed, what ended it."""
 
 from __future__ import annotations
 
@@ -185,13 +185,13 @@ def is_open(case: Case, at: At, stream: str, rows: list[Row], words: str, wanted
     one = phrases.stream(at.cohort, stream).one
     if open_now:
         said = f"{one} since {told(max(row['since'] for row in open_now))}"
-        return Part("open", words, True, wanted, said, len(open_now), gap=said, rows=open_now)
+        return Part("open", words, True, wanted, said, value=len(open_now), gap=said, rows=open_now)
     begun = [row for row in rows if row["since"] <= at.x]
     if not begun:
-        return Part("open", words, False, wanted, f"no {one}", 0, gap=f"no {one}")
+        return Part("open", words, False, wanted, f"no {one}", value=0, gap=f"no {one}")
     last = max(begun, key=lambda row: row["until"])
     said = f"the last {one} ended at {told(last['until'])}"
-    return Part("open", words, False, wanted, said, 0, gap=said, rows=[last])
+    return Part("open", words, False, wanted, said, value=0, gap=said, rows=[last])
 
 
 def _one(at: At, row: Row) -> str:

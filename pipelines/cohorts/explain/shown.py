@@ -1,4 +1,4 @@
-"""Numbers as people and JSON read them: durations, money, instants, shares; and by how much a bound is met or missed."""
+"""Numbers as people and JSON read them: durations, money, instants, shares; by how much a bound is met or missed."""
 
 from __future__ import annotations
 

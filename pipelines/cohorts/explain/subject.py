@@ -118,7 +118,7 @@ def _shown(found: Part, records: Records) -> dict[str, Any]:
     """A part as JSON: what it is, whether it holds and has to, and its value, bound, distance, rows and parts."""
     shown: dict[str, Any] = {"kind": found.kind, "holds": found.holds, "wanted": found.wanted}
     if found.words:
-        shown |= {"words": found.words, "says": found.says}
+        shown |= {"words": found.words, "says": found.says, "stands": found.stands or found.says}
     if found.comparison:
         shown |= {
             "value": found.value,
@@ -129,6 +129,8 @@ def _shown(found: Part, records: Records) -> dict[str, Any]:
         }
     if found.words:
         shown["distance"] = found.gap
+    if found.terms:
+        shown["terms"] = [{"words": words, "value": value} for words, value in found.terms]
     if found.rows:
         shown |= {"evidence_count": count(found.rows), "evidence": records.of(found.rows)}
     if found.parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Any
 
 from pipelines.cohorts.explain.bounds import Limit, limit
 from pipelines.cohorts.explain.carts import of_carts
@@ -11,10 +12,11 @@ from pipelines.cohorts.explain.case import At, Case, Part, told
 from pipelines.cohorts.explain.rows import has_key, satisfies
 from pipelines.cohorts.explain.sequences import is_open, then, without
 from pipelines.cohorts.explain.shown import NEEDS, OPPOSITE, duration, gap, plain, unit_of, written
-from pipelines.cohorts.explain.values import made_of, number
+from pipelines.cohorts.explain.values import made_of, number, read_in
 from pipelines.cohorts.language import phrases
 from pipelines.cohorts.language.bounds import Bound
 from pipelines.cohorts.language.rules import All, AnyOf, Compare, Left, Member, NoneOf, Open, Rule, Then, Without
+from pipelines.cohorts.language.values import Add, Over, Share, Times, Value
 from pipelines.cohorts.language.words import leaf_in_words
 
 _COMPARE: Mapping[str, Callable[[Fraction, Fraction], bool]] = {
@@ -91,14 +93,16 @@ def _compare(case: Case, at: At, rule: Compare, words: str, wanted: bool, stayin
         holds = value is not None and staying
     else:
         holds = _COMPARE[comparison](value, against.number)
-    says, missed = _said(at, rule, value, comparison if wanted else OPPOSITE[comparison], against, of_leaving)
+    needed = comparison if wanted else OPPOSITE[comparison]
+    stands, missed = _stands(at, rule, value, needed, against, of_leaving)
     unit, limits = unit_of(at.cohort, rule.value), _unit_of_bound(at, bound, rule)
     return Part(
         "compare",
         words,
         holds,
         wanted,
-        says,
+        f"{phrases.value(at.cohort, rule.value)}: {stands}",
+        stands,
         plain(value, unit),
         plain(against.number, limits),
         comparison,
@@ -106,23 +110,31 @@ def _compare(case: Case, at: At, rule: Compare, words: str, wanted: bool, stayin
         against.source,
         missed,
         made_of(case, at, rule.value),
+        _terms(case, at, rule.value),
     )
+
+
+def _terms(case: Case, at: At, value: Value) -> list[tuple[str, Any]]:
+    """Numbers that an arithmetic is made of, each once."""
+    found = {}
+    for each in read_in(value):
+        unit = unit_of(at.cohort, each)
+        found[phrases.value(at.cohort, each)] = plain(number(case, at, each), unit)
+    return list(found.items()) if isinstance(value, Add | Times | Over | Share) else []
 
 
 def _unit_of_bound(at: At, bound: Bound, rule: Compare) -> str:
     return unit_of(at.cohort, bound if isinstance(bound, str) else rule.value)
 
 
-def _said(
+def _stands(
     at: At, rule: Compare, value: Fraction | None, comparison: str, against: Limit, of_leaving: bool
 ) -> tuple[str, str]:
-    """What a comparison comes to in one line, and by how much it is met or missed."""
+    """What a comparison comes to, and by how much it is met or missed."""
     unit = unit_of(at.cohort, rule.value)
-    named = phrases.value(at.cohort, rule.value)
-    keyed = f" {at.key}" if at.key is not None and f"of the {phrases.field(at.cohort.for_each or '')}" in named else ""
-    said = f"{named}{keyed and f' ({keyed.strip()})'}: {written(value, unit)}"
     if value is None:
-        return said, "there is no such number"
+        return "there is none", "there is no such number"
+    said = written(value, unit)
     source = f" ({against.source})" if against.source else ""
     if against.number is None:
         return f"{said}, and there is no bound{source}", "there is no bound"

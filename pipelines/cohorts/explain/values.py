@@ -129,20 +129,17 @@ def _window(case: Case, at: At, within: str) -> int:
 
 def made_of(case: Case, at: At, what: Term) -> list[Row]:
     """Rows of every stream that a value reads, each once."""
-    found: dict[tuple[object, ...], Row] = {}
-    for row in _made_of(case, at, what):
-        found[tuple(repr(item) for item in sorted(row.items()))] = row
-    return list(found.values())
+    found = [row for each in read_in(what) for row in rows_of(case, at, each)]
+    return list({repr(sorted(row.items())): row for row in found}.values())
 
 
-def _made_of(case: Case, at: At, what: Term) -> Iterator[Row]:
-    if isinstance(what, str):
-        return
+def read_in(what: Term) -> Iterator[Value]:
+    """Numbers of an arithmetic that are read from streams; a number that is none is itself."""
     if isinstance(what, Add | Times | Over | Share):
         for term in terms_of(what):
-            yield from _made_of(case, at, term)
-        return
-    yield from rows_of(case, at, what)
+            yield from read_in(term)
+    elif not isinstance(what, str):
+        yield what
 
 
 def _median(gaps: list[int]) -> Fraction | None:
