@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from pipelines.cohorts.history import official
 from pipelines.config import Tenant
 from pipelines.flow import Work
 from schemas.contract import Contract
@@ -66,16 +67,25 @@ def work_metadata(work: Work, output: str, day: date | None) -> dict[str, Any]:
 
 
 def day_numbers(tenant: Tenant, table: str, days: list[date]) -> dict[date, dict[str, int]]:
-    """Numbers of each day that are worth a plot: cohort sizes and moves, signal states."""
-    if not days or table not in ("cohort_sizes", "signal_snapshots"):
+    """Numbers of each day that are worth a plot: cohort sizes and moves, signal states, and how the signals fare."""
+    if not days or table not in ("cohort_sizes", "signal_snapshots", "signal_metrics"):
         return {}
     frame = tenant.lake.scan(table, days)
     if table == "cohort_sizes":
-        melted = frame.unpivot(["size", "entered", "exited"], index=["date", "cohort_id"]).select(
-            "date", pl.format("{} {}", "variable", "cohort_id").alias("name"), "value"
+        melted = (
+            official.counting(tenant, frame)
+            .unpivot(["size", "entered", "exited"], index=["date", "cohort_id"])
+            .select("date", pl.format("{} {}", "variable", "cohort_id").alias("name"), "value")
         )
+    elif table == "signal_metrics":
+        named = pl.concat_str("metric", "signal_id", "state", separator=" ", ignore_nulls=True)
+        # A plot is of whole numbers; a share is told in percent.
+        percent = pl.col("count") * 100 // pl.max_horizontal("of", 1)
+        value = pl.when(pl.col("metric") == "demand_coverage").then(percent).otherwise("count")
+        melted = frame.select("date", named.alias("name"), value.alias("value"))
     else:
-        counted = frame.filter(pl.col("state").is_not_null()).group_by("date", "signal_id", "state").len("value")
+        whole = pl.col("state").is_not_null() & pl.col("place").is_null()
+        counted = frame.filter(whole).group_by("date", "signal_id", "state").len("value")
         melted = counted.select("date", pl.format("{} {}", "signal_id", "state").alias("name"), "value")
     numbers: dict[date, dict[str, int]] = {}
     for day, name, value in melted.sort("date", "name").collect().iter_rows():

@@ -74,6 +74,13 @@ class References(Strict):
     max_age_days: int = Field(default=7, ge=0, description="days of data, counted from the row's first version")
 
 
+class Change(Strict):
+    """When the present definition of a cohort begins to count."""
+
+    active_from: date | None = Field(default=None, description="the day after the newest computed one by default")
+    announce: bool = Field(default=False, description="send who enters and leaves because of the change")
+
+
 class TenantConfig(Strict):
     """``tenant.yaml``."""
 
@@ -109,6 +116,7 @@ class TenantConfig(Strict):
         default_factory=dict, description="by entity, keys of attributes that are columns of their own in queries"
     )
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by cohort or signal id")
+    definitions: dict[str, Change] = Field(default_factory=dict, description="by cohort, when a change counts")
 
     @field_validator("inbox", mode="before")
     @classmethod

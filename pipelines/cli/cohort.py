@@ -10,12 +10,14 @@ import polars as pl
 
 from pipelines.calendar import day_of
 from pipelines.cli import cohort_asof
+from pipelines.cli.cohort_diff import diff
 from pipelines.cli.cohort_files import gallery, schema, validate
 from pipelines.cli.cohort_preview import computed_day, preview
 from pipelines.cli.cohort_sql import sql
 from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
 from pipelines.cli.query import run_query
 from pipelines.cohorts.catalogue import cohorts
+from pipelines.cohorts.explain.published import definitions_on
 from pipelines.cohorts.explain.subject import cohort_of
 from pipelines.cohorts.explain.subject import explain as explained
 from pipelines.cohorts.language.words import in_words
@@ -27,16 +29,8 @@ def cohort() -> None:
     """List, validate and explain cohorts, and ask who was in them."""
 
 
-for _command in (
-    cohort_asof.list_members,
-    cohort_asof.history,
-    cohort_asof.verify,
-    validate,
-    schema,
-    gallery,
-    sql,
-    preview,
-):
+_ASOF = (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify)
+for _command in (*_ASOF, diff, preview, validate, schema, gallery, sql):
     cohort.add_command(_command)
 
 
@@ -80,9 +74,12 @@ def explain(
     Of a family name one cohort: <id>:<key>.
     """
     tenant = workspace.tenant(tenant_id)
-    definitions = cohorts(tenant)
-    cohort_of(definitions, cohort_id)
+    present = cohorts(tenant)
+    name = cohort_id.partition(":")[0]
+    if name in present:
+        cohort_of(present, cohort_id)
     day = computed_day(tenant, as_of)
+    definitions = definitions_on(tenant, present, name, day)
     asked = day_of(day, tenant.zone)
     result = explained(tenant, definitions, cohort_id, subject, asked, lambda sql: run_query(tenant, sql)[1])
     emit(result, as_json, lambda: _print(result))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy import make_url
 
 from pipelines.asof.agreement import COMPARED, Agreement, agreements
 from pipelines.asof.members import COLUMNS, Members, members, members_said
@@ -13,7 +15,9 @@ from pipelines.asof.subject import story
 from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
 from pipelines.cohorts.history.checks import newest_day
 from pipelines.config import Tenant, Workspace
+from pipelines.delivery.ledger import deliveries_of
 from pipelines.errors import MurmurError, UsageError
+from pipelines.storage.control import open_control, reading
 
 INSTANT = click.DateTime(formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z"])
 _MOVE = ("effective_at", "direction", "caused_by", "is_true")
@@ -100,7 +104,24 @@ def history(workspace: Workspace, cohort_id: str, subject: str, tenant_id: str, 
     tenant = workspace.tenant(tenant_id)
     _known(tenant, cohort_id)
     result = story(tenant, cohort_id, subject)
+    told = [event for move in result["moves"] for event in move["told"]]
+    sent = _deliveries(workspace, tenant, [event["event_id"] for event in told if event["emission"] == "sent"])
+    for event in told:
+        event["deliveries"] = sent.get(event["event_id"], [])
     emit(result, as_json, lambda: _print_story(result))
+
+
+def _deliveries(workspace: Workspace, tenant: Tenant, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """What became of events at the endpoints; nothing where there never was one, without making control data."""
+    file = make_url(workspace.control_url)
+    if not ids or (file.get_backend_name() == "sqlite" and not Path(file.database or "").is_file()):
+        return {}
+    engine = open_control(workspace.control_url)
+    try:
+        with reading(engine) as connection:
+            return deliveries_of(connection, tenant.id, ids)
+    finally:
+        engine.dispose()
 
 
 def _print_story(result: dict[str, Any]) -> None:
@@ -112,6 +133,16 @@ def _print_story(result: dict[str, Any]) -> None:
         told.sort(key=lambda row: (row[4], row[0]))
         click.echo()
         table(["at", "event", "emission", "withheld because", "noticed at", "id", "supersedes"], told, "what was told")
+    names = ("endpoint_id", "state", "attempts", "finished_at")
+    sent = [
+        [event["event_id"], *(each[name] for name in names)]
+        for move in moves
+        for event in move["told"]
+        for each in event["deliveries"]
+    ]
+    if sent:
+        click.echo()
+        table(["event", "endpoint", "state", "attempts", "finished at"], sent, "what was sent")
 
 
 @click.command("verify")
@@ -136,7 +167,8 @@ def verify(workspace: Workspace, tenant_id: str, first: datetime | None, last: d
     emit(result, as_json, lambda: _print_agreements(found))
     if wrong:
         name = next(iter(wrong[0].differences))
-        raise MurmurError(f"{len(wrong)} days do not agree; first {wrong[0].day or 'open spans'}: {COMPARED[name]}")
+        many = "1 day does" if len(wrong) == 1 else f"{len(wrong)} days do"
+        raise MurmurError(f"{many} not agree; first {wrong[0].day or 'open spans'}: {COMPARED[name]}")
 
 
 def _agreement(each: Agreement) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class DaySide:
         """Go on from the stored state of a day."""
         for kind, rules in self.rules.items():
             frames = {name: chain.load(day, f"{kind}-{name}") for name in part_names(rules)}
-            rules.begin(State.restored(frames, rules.totals))
+            rules.begin(State())
+            rules.state.restore(frames)
 
     def save(self, chain: Chain, day: date) -> None:
         """Keep the state of a day."""

@@ -21,8 +21,8 @@ from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY
 from pipelines.storage.pinned import Pinned
 
-#: A session is taken to begin at most so long before a view in it.
-SESSION = timedelta(days=1)
+#: Of a session the day before that of a view is looked at, and a day may be an hour longer.
+SESSION = timedelta(days=2)
 _SESSION_FIELDS = {"session_products", "session_repeats", "session_adds"}
 
 
@@ -61,12 +61,11 @@ def _held(chosen: Sequence[Cohort], source: Callable[[Cohort], Source], horizon:
         parts, rows = evaluate(cohort, source(cohort), times, horizon)
         times[cohort.id] = rows
         if cohort.for_each:
-            found += [
-                Held(f"{cohort.id}:{key}", rows.filter(pl.col("key") == key).with_columns(pl.lit("").alias("key")))
-                for key in rows["key"].unique().sort()
-            ]
+            for key in rows["key"].unique().sort():
+                own = pl.col("key") == key
+                found.append(Held(f"{cohort.id}:{key}", rows.filter(own), parts.filter(own)))
         else:
-            found.append(Held(cohort.id, rows, parts_shown(cohort), parts))
+            found.append(Held(cohort.id, rows, parts, parts_shown(cohort)))
     return found
 
 
@@ -103,7 +102,7 @@ class VisitorRows:
         back = lookback(cohort)
         first = self._first
         if back is not None:
-            first = max(first, self._days[0].date - timedelta(days=-(-back // DAY) + 1))
+            first = max(first, self._days[0].date - timedelta(days=-(-back // DAY)) - SESSION)
         dates = days_between(first, self._days[-1].date)
 
         def source(stream: str, fields: set[str], conditions: Matches) -> pl.DataFrame:
@@ -120,7 +119,7 @@ class VisitorRows:
         else:
             every, named = pl.lit(True), plain | {"session_id", "product_id"}
             views, adds = (self._visitors.between(act, named, dates, every) for act in ("view", "add"))
-            rows = with_sessions(views, adds).filter(holds(conditions))
+            rows = with_sessions(views, adds, self._visitors.tenant.zone).filter(holds(conditions))
         told = [pl.lit(cause, dtype=pl.Int32).alias(name) for name, cause in (("came", ORDER), ("went", RETURN))]
         shown = ["subject", "at", "since", "until", "weight", "came", "went", *sorted(fields)]
         return rows.with_columns(told).select(shown)

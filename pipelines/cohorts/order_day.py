@@ -85,7 +85,8 @@ def one_day(known: History, held: Held, day: Day, before: pl.DataFrame | None = 
     first, after = (int(changes["at"].search_sorted(instant)) for instant in (start, end))
     moving = changes.slice(first, after - first).select("subject").unique()
     times = held.times.join(moving, on="subject", how="semi")
-    moved = _computed(known, replace(held, times=times), day)
+    parts = held.parts.join(moving, on="subject", how="semi")
+    moved = _computed(known, replace(held, times=times, parts=parts), day)
     resting = before.join(moving, on="subject", how="anti").with_columns(_days_since(pl.lit(end)))
     return Result(moved.transitions, pl.concat([resting.select(moved.members.columns), moved.members]))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.cohorts.history import official
 from pipelines.cohorts.language.order import pin
 from pipelines.cohorts.language.rules import Cohort, named_cohorts
 from pipelines.cohorts.run import results
@@ -41,8 +42,8 @@ class Preview:
         size: how many subjects are in it, in a family in any of its cohorts.
         sizes: ``cohort_id`` and ``size``, of a family for each key; the largest first.
         sample: some members with their context, spread over all of them.
-        overlap: ``cohort_id``, ``size``, ``shared`` and ``share`` (percent of the members) of the tenant's cohorts of
-            the same kind of subject in which one of the members is; the most shared first.
+        overlap: ``cohort_id``, ``size``, ``shared`` and ``share`` (percent of the members) of the cohorts that count
+            on the day, those in which one of the members is; the most shared first.
     """
 
     version: str
@@ -85,7 +86,7 @@ def preview(
         subjects.height,
         sizes.sort("size", "cohort_id", descending=[True, False]).to_dicts(),
         _sample(members, sample),
-        _overlap(tenant, known, cohort, subjects, day),
+        _overlap(tenant, cohort.subject, subjects, day),
     )
 
 
@@ -104,16 +105,11 @@ def _sample(members: pl.DataFrame, many: int) -> list[dict[str, Any]]:
     return shown.select(told).to_dicts()
 
 
-def _overlap(
-    tenant: Tenant, known: Mapping[str, Cohort], cohort: Cohort, subjects: pl.DataFrame, day: date
-) -> list[dict[str, Any]]:
-    versions = [each.definition_version for each in known.values() if each.subject == cohort.subject]
-    rows = tenant.lake.scan("cohort_membership", [day]).filter(
-        pl.col("is_member") & pl.col("definition_version").is_in(versions) & (pl.col("subject_type") == cohort.subject)
-    )
+def _overlap(tenant: Tenant, kind: str, subjects: pl.DataFrame, day: date) -> list[dict[str, Any]]:
+    rows = official.membership(tenant, day).filter(pl.col("is_member") & (pl.col("subject_type") == kind))
     inside = pl.col("subject").is_in(subjects["subject"].implode())
     found = rows.group_by("cohort_id").agg(
         pl.len().cast(pl.Int64).alias("size"), inside.sum().cast(pl.Int64).alias("shared")
     )
-    shared = found.filter(pl.col("shared") > 0).sort("shared", "cohort_id", descending=[True, False]).collect()
+    shared = found.filter(pl.col("shared") > 0).sort("shared", "cohort_id", descending=[True, False])
     return [{**row, "share": round(100 * row["shared"] / subjects.height, 1)} for row in shared.to_dicts()]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.calendar import Day, day_of
+from pipelines.calendar import Day, day_of, local_date
 from pipelines.cohorts import by_day, cart_state
 from pipelines.cohorts.cart_days import Facts, Setting, advance
 from pipelines.cohorts.cart_state import CartState
@@ -137,16 +137,18 @@ def state_chain(setup: Setup, rules: CartRules | None, last: date) -> Chain:
     versions |= {"currency": setup.tenant.config.currency, "layout": cart_state.LAYOUT}
     versions |= by_day.seeds(setup.tenant, definitions)
     tables = sorted({*(CART_INPUTS if rules else ()), *by_day.inputs(definitions)})
-    merged = _merges_by_day(setup) if versions else {}
+    merged = _merges_by_day(setup, lake, tables)
     return chain(setup.folder, lake, tables, versions, last, lambda day: merged.get(day, ""))
 
 
-def _merges_by_day(setup: Setup) -> dict[date, str]:
-    """Hash of the merges that take effect on each day."""
+def _merges_by_day(setup: Setup, lake: Lake, tables: Sequence[str]) -> dict[date, str]:
+    """Hash of the merges that take effect on each day; those of before the first day count as of it."""
     rows = setup.known.merges
-    if rows.is_empty():
+    first = min((day for table in tables for day, number in lake.rows(table).items() if day and number), default=None)
+    if rows.is_empty() or first is None:
         return {}
-    day = pl.col("effective_from").dt.convert_time_zone(setup.tenant.zone.key).dt.date().alias("day")
+    begin = day_of(first, setup.tenant.zone).start
+    day = local_date(pl.max_horizontal("effective_from", pl.lit(begin)), setup.tenant.zone).alias("day")
     texts = rows.select(
         day, pl.concat_str("external_id", pl.col("effective_from").to_physical(), "customer_id").alias("text")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.cohorts.checks import CHECKS as COHORT_CHECKS
 from pipelines.cohorts.history import run as history
 from pipelines.cohorts.history.checks import CHECKS as HISTORY_CHECKS
-from pipelines.cohorts.run import run
+from pipelines.cohorts.history.publish import run
 from pipelines.step import Check, Step
 
 STEPS: tuple[Step, ...] = (

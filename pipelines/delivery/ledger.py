@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
 from pipelines.delivery.instants import rfc3339
+from pipelines.delivery.outbox import CHUNK
 from pipelines.storage.control.tables import attempts, deliveries, events
 
 _INSTANTS = ("first_attempt_at", "next_attempt_at", "created_at", "finished_at", "at")
@@ -51,6 +53,26 @@ def attempts_of(connection: Connection, delivery_id: str) -> list[dict[str, Any]
     """The ledger of one delivery, the oldest attempt first."""
     query = select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.attempt_id)
     return [_shown(row) for row in connection.execute(query).mappings()]
+
+
+def deliveries_of(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What became of some events at each endpoint, by event: ``endpoint_id``, ``state``, ``attempts``, ``finished_at``.
+
+    Tests of an endpoint are left aside.
+    """
+    names = ("endpoint_id", "state", "attempts", "finished_at")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for start in range(0, len(ids), CHUNK):
+        query = (
+            select(deliveries.c.event_id, *(deliveries.c[name] for name in names))
+            .where(deliveries.c.tenant == tenant, deliveries.c.event_id.in_(ids[start : start + CHUNK]))
+            .where(deliveries.c.purpose == "event")
+            .order_by(deliveries.c.event_id, deliveries.c.endpoint_id)
+        )
+        for row in connection.execute(query).mappings():
+            shown = _shown(row)
+            found.setdefault(shown.pop("event_id"), []).append(shown)
+    return found
 
 
 def _shown(row: RowMapping) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pipelines.entities.consents import opt_outs_in_customers
 from pipelines.entities.identity import links_in_events
 from pipelines.entities.stock import stock_in_products
 
-_CARRIED = {
+CARRIED = {
     "identity_links": links_in_events,
     "opt_outs": opt_outs_in_customers,
     "stock_levels": stock_in_products,
@@ -21,4 +21,4 @@ def carried(tenant: Tenant, name: str) -> pl.DataFrame | None:
 
     The columns are those that ``fold`` needs, for stock also ``date`` and ``id_key``; rows are in no order.
     """
-    return _CARRIED[name](tenant) if name in _CARRIED else None
+    return CARRIED[name](tenant) if name in CARRIED else None

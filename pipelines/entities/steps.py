@@ -8,8 +8,9 @@ from datetime import date
 import polars as pl
 
 from pipelines.config import Tenant
+from pipelines.entities import touched
 from pipelines.entities.business_date import with_business_date
-from pipelines.entities.carried import carried
+from pipelines.entities.carried import CARRIED, carried
 from pipelines.entities.checks import CHECKS as TABLE_CHECKS
 from pipelines.entities.dated import entity_versions, partitions
 from pipelines.entities.far_days import CHECK as FAR_DAYS_CHECK
@@ -21,6 +22,7 @@ from pipelines.entities.merges import customer_merges
 from pipelines.entities.reference_age import CHECK as REFERENCES_CHECK
 from pipelines.entities.references import unresolved
 from pipelines.landing import store
+from pipelines.landing.extracts import batch_files
 from pipelines.step import Check, Step, Writers, publish
 from pipelines.storage.lake import Commit
 from schemas.entities import ENTITIES
@@ -38,23 +40,39 @@ def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
 def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit]:
     """Publish latest and history of some entities without days."""
+    batches = {name: sorted(batch_files(tenant, name)) for name in names}
+    alone = [name for name in names if name not in CARRIED]
+    known = {name: touched.untouched(tenant, ENTITIES[name], batches[name]) for name in alone}
+    open_ones = [name for name in names if not known.get(name)]
 
     def fill(writers: Writers) -> None:
-        for name in names:
-            entity = ENTITIES[name]
-            columns = list(entity_versions(entity).schema)
-            versions = store.scan(tenant, name).select(columns).collect(engine="streaming")
-            inside = carried(tenant, name)
-            if inside is not None:
-                versions = pl.concat([versions, inside.select(columns)])
-            folded = states(versions, entity)
-            past = valid_time(folded, entity)
-            writers[name].put(None, newest(folded).select(entity.contract.names))
-            writers[f"{name}_history"].put(None, past)
+        for name in open_ones:
+            tables = touched.touched(tenant, ENTITIES[name], batches[name]) if name not in CARRIED else None
+            made = tables or _folded(tenant, name)
+            writers[name].put(None, made.latest)
+            writers[f"{name}_history"].put(None, made.past)
             if name == "customers":
-                writers["customer_merges"].put(None, customer_merges(past))
+                writers["customer_merges"].put(None, customer_merges(made.past))
 
-    return publish(tenant, _dimension_tables(names), fill)
+    commits = publish(tenant, _dimension_tables(open_ones), fill)
+    for name in set(alone).intersection(open_ones):
+        # Whatever landed meanwhile may have been read or not.
+        if sorted(batch_files(tenant, name)) == batches[name]:
+            touched.remember(tenant, ENTITIES[name], batches[name])
+    commits |= {table: commit for outcome in known.values() if outcome for table, commit in outcome.items()}
+    return {table: commits[table] for table in _dimension_tables(names)}
+
+
+def _folded(tenant: Tenant, name: str) -> touched.Tables:
+    """Every version of an entity, folded."""
+    entity = ENTITIES[name]
+    columns = list(entity_versions(entity).schema)
+    versions = store.scan(tenant, name).select(columns).collect(engine="streaming")
+    inside = carried(tenant, name)
+    if inside is not None:
+        versions = pl.concat([versions, inside.select(columns)])
+    folded = states(versions, entity)
+    return touched.Tables(newest(folded).select(entity.contract.names), valid_time(folded, entity))
 
 
 def customer_events(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
@@ -115,8 +133,9 @@ def ledgers(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
 
 def _dimension_tables(names: Sequence[str]) -> tuple[str, ...]:
-    merges = ("customer_merges",) if "customers" in names else ()
-    return (*(table for name in names for table in (name, f"{name}_history")), *merges)
+    found = [table for name in names for table in touched.tables_of(name)]
+    # Last, as it was made from what is committed before it.
+    return tuple(sorted(found, key=lambda table: table == "customer_merges"))
 
 
 STEPS: tuple[Step, ...] = (

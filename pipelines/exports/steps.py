@@ -121,7 +121,7 @@ def _publish_files(tenant: Tenant, store: ObjectStore, bounds: Sequence[Day]) ->
     places = [Place(CAMPAIGN_FILES, day.date, "") for day in bounds]
     # Pinned before the first input is read, as above.
     before = _newest(store, places)
-    inputs = read_inputs(tenant.lake, tenant.zone.key, bounds)
+    inputs = read_inputs(tenant.lake, tenant.zone.key, bounds, partial(official.counting, tenant))
     return _publish_days(tenant, store, bounds, places, before, partial(write_files, inputs))
 
 

@@ -40,6 +40,20 @@ def kinds_of_outlets(tenant: Tenant) -> dict[date, str]:
     return _used(tenant, [of_partitions(tenant, "transactions", "outlets", _of_outlets)], "outlets", "kind")
 
 
+def lines_of_demand(tenant: Tenant) -> dict[date, str]:
+    """By day: a text that changes with what demand reads of ``order_lines``; their category is no part of it."""
+    rows = of_partitions(tenant, "order_lines", "demand", _weighed).collect()
+    return {day: f"{weight}:{count}" for day, weight, count in rows.select("date", "weight", "rows").iter_rows()}
+
+
+def _weighed(lines: pl.LazyFrame) -> pl.LazyFrame:
+    read = ("order_id", "kind", "product_id", "occurred_at", "quantity", "net_minor", "currency")
+    cells = [pl.col(name).to_physical().cast(pl.String).fill_null("") for name in read]
+    said = lines.select("date", pl.concat_str(cells, separator="\x1f").alias("weight"))
+    keyed = said.with_columns(subject_key("weight"))
+    return keyed.group_by("date").agg(pl.col("weight").sum(), pl.len().cast(pl.Int64).alias("rows"))
+
+
 def campaigns_of_clicks(tenant: Tenant) -> dict[date, str]:
     """By day: a text that changes with the campaigns of the links that are clicked."""
     return _used(tenant, [of_partitions(tenant, "customer_events", "links", _of_clicks)], "links", "campaign_id")

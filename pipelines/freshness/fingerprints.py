@@ -25,12 +25,20 @@ from pipelines.facts.early import early_clicks, prices_used, publications
 from pipelines.facts.links_used import links_used
 from pipelines.facts.merged import merged_customers
 from pipelines.facts.places import tenant_containment
-from pipelines.facts.values_used import campaigns_of_clicks, categories_of_acts, categories_of_orders, kinds_of_outlets
+from pipelines.facts.values_used import (
+    campaigns_of_clicks,
+    categories_of_acts,
+    categories_of_orders,
+    kinds_of_outlets,
+    lines_of_demand,
+)
 from pipelines.freshness import landed
+from pipelines.freshness.defined import Defined
 from pipelines.freshness.remembered import Texts, remembered
 from pipelines.landing import store
 from pipelines.landing.days import DATED, computed_days
 from pipelines.landing.extracts import batch_files
+from pipelines.signals import attributes
 from pipelines.step import Step
 from pipelines.storage.durable import write_bytes
 from pipelines.storage.hashing import logical_sha256, subject_key
@@ -50,15 +58,19 @@ _CLOCKS = {
     "products": ("first_published_at", "external_id"),
     "customer_merges": ("effective_from", "external_id", "customer_id"),
 }
+#: Tables of which the first day that names a product counts.
+_NAMING_PRODUCTS = ("product_hourly", "product_daily", "stock_levels", "cart_activity", "visitor_purchases")
 #: What rows of a day use of other tables, by the name under which the answer is kept: what it is made from, and how.
 _USES: dict[str, tuple[tuple[str, ...], Callable[[Tenant], Texts]]] = {
     "prices_used": (("customer_events", "products_history"), prices_used),
     "categories_of_acts": (("customer_events", "products_history"), categories_of_acts),
     "categories_of_orders": (("customer_events", "transactions", "products_history"), categories_of_orders),
     "kinds_of_outlets": (("transactions", "outlets_history"), kinds_of_outlets),
+    "lines_of_demand": (("order_lines",), lines_of_demand),
     "campaigns_of_clicks": (("customer_events", "links_history"), campaigns_of_clicks),
     "merged_customers": (("customer_merges", "customer_events", "transactions", "identity_links"), merged_customers),
-    "publications": (("products", "product_hourly", "product_daily", "stock_levels"), publications),
+    "publications": (("products", *_NAMING_PRODUCTS), publications),
+    "attributes": (("products_history", *_NAMING_PRODUCTS), attributes.used),
     "early_clicks": (("customer_events", "links_history"), early_clicks),
 }
 #: Steps and inputs of which a day asks no more than its rows use.
@@ -67,7 +79,9 @@ _USED_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("order_facts", "products_history"): ("categories_of_orders",),
     ("order_facts", "outlets_history"): ("kinds_of_outlets",),
     ("click_facts", "links_history"): ("campaigns_of_clicks",),
+    ("product_facts", "order_lines"): ("lines_of_demand",),
     ("product_signals", "products"): ("publications",),
+    ("product_signals", "products_history"): ("attributes",),
 }
 #: Steps that ask of identity links no more than the visitors of customers.
 _SEEK_VISITORS = ("event_facts", "order_facts", "product_facts")
@@ -156,7 +170,7 @@ class Freshness:
         return parts
 
     def _of_day(self, step: Step, day: date) -> Parts:
-        parts = {DEFINITION: _hash(step.code_version, self._definitions(step))}
+        parts = {DEFINITION: _hash(step.code_version, self._defined.text(step, day))}
         if step.group == "entities":
             parts |= self._entity_inputs(step.outputs[0], day)
         reach = self._reach(step)
@@ -188,14 +202,14 @@ class Freshness:
         return self._texts[key]
 
     def _of_input(self, step: Step, name: str, day: date, reach: int) -> str:
+        if (step.name, name) in _USED_BY:
+            return "\x1f".join(self._use(each).get(day, "") for each in _USED_BY[step.name, name])
         if LAKE[name].partitioned:
             files = self._table_files(name)
             return "\x1f".join(files.get(day - timedelta(days=back), "-") for back in range(reach + 1))
         if name in ("groups", "outlets"):
             # Who holds whom is taken as it is now, for every day.
             return self._containment
-        if (step.name, name) in _USED_BY:
-            return "\x1f".join(self._use(each).get(day, "") for each in _USED_BY[step.name, name])
         if (step.name, name) == ("transactions", "outlets_history"):
             return self._outlets.get(day, "")
         if name == "customer_merges" and step.name in _SEEK_VISITORS:
@@ -271,13 +285,9 @@ class Freshness:
             before = _hash(before, json.dumps(self._of_day(step, day), sort_keys=True))
         return result
 
-    def _definitions(self, step: Step) -> str:
-        """Catalogue overrides are part of the meaning of what is computed from definitions."""
-        if step.group not in ("signals", "cohorts"):
-            return ""
-        files = sorted((self.tenant.folder / step.group).glob("*.yaml"))
-        texts = [file.read_text(encoding="utf-8") for file in files]
-        return _hash(json.dumps(self.tenant.config.parameters, sort_keys=True, default=str), *texts)
+    @cached_property
+    def _defined(self) -> Defined:
+        return Defined(self.tenant)
 
     def _table_files(self, name: str) -> dict[date | None, str]:
         if name not in self._files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from pipelines.config import Tenant
-from pipelines.landing import layout, leftovers, quarantine, store
+from pipelines.landing import layout, leftovers, locks, quarantine, store
 from schemas.entities import ENTITIES
 
 #: No ingest takes so long, so that a file without a receipt that is older was left by one that was killed.
@@ -13,7 +13,7 @@ _UNFINISHED = timedelta(days=1)
 
 
 def purge(tenant: Tenant, now: datetime) -> dict[str, int]:
-    """Remove what is older than ``raw_retention_days``; done again, it finds nothing.
+    """Remove what is older than ``raw_retention_days``; done again, it finds nothing. No erasure runs meanwhile.
 
     Refused rows that still wait for their fix stay, however old, since nothing else knows them.
 
@@ -22,6 +22,12 @@ def purge(tenant: Tenant, now: datetime) -> dict[str, int]:
         waiting: files of refused rows that are old enough and stay; abandoned: files removed that belong to no batch,
         since the run that wrote them was killed more than a day ago and what it read was not sent again.
     """
+    # An erasure writes anew what this removes.
+    with locks.everything(tenant):
+        return _purge(tenant, now)
+
+
+def _purge(tenant: Tenant, now: datetime) -> dict[str, int]:
     limit = now - timedelta(days=tenant.config.raw_retention_days)
     done = {"raw": 0, "quarantine": 0, "bytes": 0, "waiting": 0, "abandoned": 0}
     kept, old = set(), set()

@@ -32,6 +32,9 @@ class Products:
     columns: dict[str, Ints] = field(default_factory=dict)
     keys: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _order: Ints | None = None
+    _sorted: tuple[Ints, Ints] = field(
+        default_factory=lambda: (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    )
     _ids: pl.DataFrame = field(
         default_factory=lambda: pl.DataFrame(schema={"product_id": pl.String, "index": pl.Int64})
     )
@@ -63,8 +66,17 @@ class Products:
     def known(self, ids: pl.Series) -> Ints:
         """Index of each id, -1 for one that is not there."""
         asked = pl.DataFrame({"product_id": ids})
-        found = asked.join(self._ids, on="product_id", how="left", maintain_order="left")["index"]
-        return found.fill_null(-1).to_numpy().astype(np.int64, copy=False)
+        if not self.height:
+            return np.full(ids.len(), -1, dtype=np.int64)
+        keys = asked.select(subject_key("product_id")).to_series().to_numpy()
+        place = np.minimum(np.searchsorted(self._sorted[0], keys), self.height - 1)
+        found = self._sorted[1][place]
+        there = self._sorted[0][place] == keys
+        # Keys are looked up and names decide: where two names share a key, all of them are joined.
+        if (self.ids.gather(found) != asked["product_id"]).to_numpy()[there].any():
+            joined = asked.join(self._ids, on="product_id", how="left", maintain_order="left")["index"]
+            return joined.fill_null(-1).to_numpy().astype(np.int64, copy=False)
+        return np.where(there, found, -1)
 
     def index(self, ids: pl.Series) -> Ints:
         """Index of each id; new ids are added in the order of their names."""
@@ -80,6 +92,8 @@ class Products:
         self._ids = pl.concat([self._ids, added], rechunk=True)
         key = added.select(subject_key("product_id")).to_series().to_numpy()
         self.keys, self._order = np.concatenate([self.keys, key]), None
+        by_key = np.argsort(self.keys, kind="stable")
+        self._sorted = self.keys[by_key], by_key
         for name, default in self.defaults.items():
             self.columns[name] = np.concatenate([self.columns[name], np.full(ids.len(), default, dtype=np.int64)])
 

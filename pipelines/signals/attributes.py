@@ -5,6 +5,7 @@ A version is seen after its instant; the first one holds from the beginning, so 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.facts.early import first_named
+from pipelines.signals.catalogue import Price, Signal, signals
 from pipelines.signals.units import DAY
 from pipelines.storage.hashing import subject_key
 
@@ -95,5 +97,13 @@ def told(tenant: Tenant, found: pl.DataFrame) -> dict[date, str]:
 
 
 def used(tenant: Tenant) -> dict[date, str]:
-    """``told`` with the shipped lookback; another one is another definition."""
-    return told(tenant, read(tenant, 30 * DAY))
+    """``told`` of what is published now, with the lookback of the tenant's definition."""
+    return told(tenant, read(tenant, lookback_of_prices(signals(tenant))))
+
+
+def lookback_of_prices(definitions: Mapping[str, Signal]) -> int:
+    """Microseconds before a price whose lowest price is its reference."""
+    for signal in definitions.values():
+        if isinstance(signal.measure, Price):
+            return signal.param(signal.measure.lookback)
+    return DAY

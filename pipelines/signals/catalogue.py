@@ -224,6 +224,7 @@ class Signal(Definition):
     improve: Reference | None = None
     cooldown: Reference | None = None
     dwell: Reference | None = None
+    qualifies: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _parameters_exist(self) -> Signal:
@@ -248,6 +249,11 @@ class Signal(Definition):
         if isinstance(self.measure, Rate):
             return [f"{self.id}_{act}_{window}" for act in self.measure.rate for window in self.windows]
         return [self.id]
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it has crossings only, and no value at the end of a day."""
+        return isinstance(self.measure, Surge | Spike | RankChange | StockMove)
 
     def silence(self) -> tuple[int, int]:
         """Cooldown and dwell in microseconds, 0 where there is none."""

@@ -30,11 +30,22 @@ SEPARATOR = "\x1f"
 Ratio = tuple[Ints, Ints]
 
 
+_NUMBERS = ("origin", "target", "cause", "b0", "b1", "a0", "a1", "t0", "t1", "effective_at", "up")
+
+
+@dataclass(frozen=True)
+class _Found:
+    subjects: pl.Series
+    index: Ints
+    numbers: tuple[Ints, ...]
+
+
 @dataclass
 class Crossings:
-    """What a day found, one entry per signal and instant."""
+    """What a day found: by signal, one entry an instant."""
 
-    parts: list[pl.DataFrame] = field(default_factory=list)
+    found: dict[str, list[_Found]] = field(default_factory=dict)
+    names: dict[str, Mapping[int, str]] = field(default_factory=dict)
 
     def add(
         self,
@@ -61,47 +72,39 @@ class Crossings:
             up: direction, one each.
             threshold: bound that was crossed, one each.
         """
-        if not len(moves.index):
-            return
         height = len(moves.index)
-        none = np.zeros(height, dtype=np.int64)
-        over, under = threshold or (none, none)
-        frame = pl.DataFrame(
-            {
-                "origin": moves.origin,
-                "target": moves.target,
-                "cause": moves.cause,
-                "b0": before[0],
-                "b1": before[1],
-                "a0": after[0],
-                "a1": after[1],
-                "t0": over,
-                "t1": under,
-                "effective_at": at if isinstance(at, np.ndarray) else np.full(height, at, dtype=np.int64),
-                "up": up,
-            },
-            schema_overrides={"effective_at": pl.Int64},
-        )
-        named = {code: name for code, name in names.items() if code != UNDEFINED}
-        self.parts.append(
-            frame.select(
-                pl.lit(signal_id).alias("signal_id"),
-                subjects.gather(moves.index).alias("subject"),
-                pl.col("origin").replace_strict(named, default=None, return_dtype=pl.String).alias("from_state"),
-                pl.col("target").replace_strict(named, return_dtype=pl.String).alias("to_state"),
-                _ratio("b0", "b1").alias("value_before"),
-                _ratio("a0", "a1").alias("value_after"),
-                _ratio("t0", "t1").alias("threshold"),
-                pl.when("up").then(pl.lit("up")).otherwise(pl.lit("down")).alias("direction"),
-                "effective_at",
-                pl.col("cause").replace_strict(CAUSES, default=None, return_dtype=pl.String).alias("suppressed_by"),
-            )
-        )
+        if not height:
+            return
+        bound = threshold or nothing(height)
+        instants = at if isinstance(at, np.ndarray) else np.full(height, at, dtype=np.int64)
+        numbers = (moves.origin, moves.target, moves.cause, *before, *after, *bound, instants, up.astype(np.int64))
+        self.names[signal_id] = {code: name for code, name in names.items() if code != UNDEFINED}
+        self.found.setdefault(signal_id, []).append(_Found(subjects, moves.index, numbers))
 
     def rows(self) -> pl.DataFrame:
         """Everything that was added (schema ``ROWS``)."""
-        whole_names = {name: kind for name, kind in ROWS.items() if name != "place"}
-        return split_place(pl.concat([pl.DataFrame(schema=whole_names), *self.parts]))
+        schema = {name: kind for name, kind in ROWS.items() if name != "place"}
+        parts = [self._rows(signal_id, found) for signal_id, found in self.found.items()]
+        return split_place(pl.concat([pl.DataFrame(schema=schema), *parts]))
+
+    def _rows(self, signal_id: str, found: list[_Found]) -> pl.DataFrame:
+        columns = [np.concatenate(parts) for parts in zip(*[each.numbers for each in found], strict=True)]
+        # Subjects only grow at their end, so that the newest list holds them all.
+        index = np.concatenate([each.index for each in found])
+        frame = pl.DataFrame(dict(zip(_NUMBERS, columns, strict=True)), schema=dict.fromkeys(_NUMBERS, pl.Int64))
+        names = self.names[signal_id]
+        return frame.select(
+            pl.lit(signal_id).alias("signal_id"),
+            found[-1].subjects.gather(index).alias("subject"),
+            pl.col("origin").replace_strict(names, default=None, return_dtype=pl.String).alias("from_state"),
+            pl.col("target").replace_strict(names, return_dtype=pl.String).alias("to_state"),
+            _ratio("b0", "b1").alias("value_before"),
+            _ratio("a0", "a1").alias("value_after"),
+            _ratio("t0", "t1").alias("threshold"),
+            pl.when(pl.col("up") == 1).then(pl.lit("up")).otherwise(pl.lit("down")).alias("direction"),
+            "effective_at",
+            pl.col("cause").replace_strict(CAUSES, default=None, return_dtype=pl.String).alias("suppressed_by"),
+        )
 
 
 def split_place(rows: pl.DataFrame) -> pl.DataFrame:

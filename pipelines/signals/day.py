@@ -40,7 +40,7 @@ from pipelines.signals.catalogue import (
 from pipelines.signals.crossings import SEPARATOR, Crossings, nothing
 from pipelines.signals.demand import NEVER, micros
 from pipelines.signals.inputs import Run
-from pipelines.signals.machine import Moves
+from pipelines.signals.machine import Moves, among
 from pipelines.signals.machine import codes as codes_of
 from pipelines.signals.measures import (
     carts,
@@ -113,11 +113,11 @@ def one_day(run: Run, state: State, day: Day) -> tuple[pl.DataFrame, pl.DataFram
     states.settle(state, run.definitions, grid[-1])
     state.hours.forget(grid[-1] - max(states.lags(run.definitions)) - 72)
     state.before = _readings(run, state, grid[-1], supply.final)
-    frames = [
-        *readings.rows(state.products, _about(state.before, run, slots=False), _about(before, run, slots=False)),
-        *readings.rows(state.slots, _about(state.before, run, slots=True), _about(before, run, slots=True)),
+    tables = [
+        (table, _about(state.before, run, slots=slots), _about(before, run, slots=slots))
+        for table, slots in ((state.products, False), (state.slots, True))
     ]
-    return readings.together(frames), found.rows()
+    return readings.snapshot(tables), found.rows()
 
 
 def _about(all_readings: list[Reading], run: Run, *, slots: bool) -> list[Reading]:
@@ -406,7 +406,7 @@ class Moving:
         here = products["momentum_state"]
         trends = [code for code, name in self.names.items() if name in self.life.measure.trending]
         cold = (here < 0) & (here != momentum.DEFAULTS["momentum_state"])
-        moves = lifecycle.step(products, self.life, hour, np.isin(here, trends), cold)
+        moves = lifecycle.step(products, self.life, hour, among(here, trends), cold)
         self._tell(self.life, codes_of(self.life), moves, hour)
 
     def _move_composite(self, hour: int) -> None:

@@ -14,13 +14,11 @@ from pipelines.facts.places import PLACE, tenant_containment
 from pipelines.signals import attributes, demand
 from pipelines.signals import state as states
 from pipelines.signals.arrays import Products
-from pipelines.signals.catalogue import Price
 from pipelines.signals.demand import ACTS, Hours
 from pipelines.signals.measures import carts
 from pipelines.signals.measures.scarcity import SALES_DAYS
 from pipelines.signals.measures.stock import days_sales
 from pipelines.signals.state import Definitions, State
-from pipelines.signals.units import DAY
 from pipelines.storage.lake import Lake
 
 HOURLY = ["product_id", "hour", *ACTS.values(), *[f"{name}_last_15m" for name in ACTS.values()]]
@@ -82,14 +80,8 @@ def open_run(tenant: Tenant, definitions: Definitions) -> Run:
         products.drop_nulls().sort("first_published_at", "product_id").collect(),
         tenant_containment(tenant),
         online.item(),
-        attributes.read(tenant, lookback_of_prices(definitions)),
+        attributes.read(tenant, attributes.lookback_of_prices(definitions)),
     )
-
-
-def lookback_of_prices(definitions: Definitions) -> int:
-    """Microseconds before a price whose lowest price is its reference."""
-    signal = states.of(definitions, Price)
-    return signal.param(signal.measure.lookback) if signal and isinstance(signal.measure, Price) else DAY
 
 
 def load_hours(run: Run, hours: Hours, day: Day, products: Products) -> None:

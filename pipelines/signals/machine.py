@@ -5,6 +5,7 @@ Which state a product should be in is decided by the measures; here it is only m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipelines.signals.arrays import Flags, Ints, Products
 from pipelines.signals.catalogue import Signal
 
 UNDEFINED = -128
+_LONG = np.iinfo(np.int64).max
 #: Causes of suppression, by code.
 CAUSES = {1: "cooldown", 2: "dwell"}
 
@@ -48,19 +50,21 @@ def move(products: Products, prefix: str, target: Ints, defined: Flags, instant:
     """
     cooldown, dwell = signal.silence()
     state, changed, held = (products[name] for name in columns(prefix))
-    current = np.where(state == UNDEFINED, 0, state)
-    wished = defined & (target != current)
-    age = instant - changed
-    cooling = wished & (changed >= 0) & (age < cooldown)
-    dwelling = wished & (changed >= 0) & (age < dwell) & (np.abs(target) < np.abs(current))
+    state_now = np.where(state == UNDEFINED, 0, state)
+    wished = np.flatnonzero(defined & (target != state_now))
+    waiting = held[wished]
+    held[held != UNDEFINED] = UNDEFINED
+    age = np.where(changed[wished] >= 0, instant - changed[wished], _LONG)
+    to, now = target[wished], state_now[wished]
+    cooling, dwelling = age < cooldown, (age < dwell) & (np.abs(to) < np.abs(now))
     blocked = cooling | dwelling
-    rows = np.flatnonzero((blocked & (held != target)) | (wished & ~blocked))
-    cause = np.where(cooling[rows], 1, np.where(dwelling[rows], 2, 0))
-    moves = Moves(rows, state[rows], target[rows], cause)
-    accepted = wished & ~blocked
-    held[:] = np.where(blocked, target, UNDEFINED)
-    changed[accepted] = instant
-    state[:] = np.where(accepted, target, np.where(defined, current, state))
+    told = ~blocked | (waiting != to)
+    cause = np.where(cooling, 1, np.where(dwelling, 2, 0))[told]
+    moves = Moves(wished[told], state[wished][told], to[told], cause)
+    held[wished[blocked]] = to[blocked]
+    state[defined] = state_now[defined]
+    accepted = wished[~blocked]
+    state[accepted], changed[accepted] = to[~blocked], instant
     return moves
 
 
@@ -93,3 +97,11 @@ def settle(products: Products, name: str, instant: int, silence: int) -> None:
 def codes(signal: Signal) -> dict[int, str]:
     """State names of a signal by code: 0 is normal, the listed states count from 1."""
     return {0: signal.normal or "normal", **{place: each.state for place, each in enumerate(signal.states, start=1)}}
+
+
+def among(codes_now: Ints, wanted: Iterable[int]) -> Flags:
+    """Whether each code is one of a few; far cheaper than sorting them."""
+    found = np.zeros(len(codes_now), dtype=np.bool_)
+    for code in wanted:
+        found |= codes_now == code
+    return found

@@ -6,7 +6,7 @@ A reading holds arrays by product and a last division is left to the row. What t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -58,65 +58,107 @@ def shown(
     return Reading(signal_id, version, index, top[index], below, None if codes is None else codes[index], names)
 
 
-def rows(products: Products, now: Sequence[Reading], before: Sequence[Reading]) -> list[pl.DataFrame]:
-    """Rows of ``signal_snapshots`` without the date, a frame for each signal that says something, sorted by subject.
+def snapshot(tables: Sequence[tuple[Products, Sequence[Reading], Sequence[Reading]]]) -> pl.DataFrame:
+    """Rows of ``signal_snapshots`` without the date, sorted by signal, subject and place.
 
     Args:
-        products: whose ids and keys; products, or slots.
-        now: at the end of the day.
-        before: at the end of the day before.
+        tables: products or slots, their readings at the end of the day, and those at the end of the day before.
     """
-    earlier = {reading.signal_id: reading for reading in before}
-    keys = products.keys.view(np.uint64)
-    return [_rows(products, keys, each, earlier.get(each.signal_id)) for each in now if len(each.index)]
-
-
-def together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Frames of single signals as one, sorted by signal."""
     schema = {name: kind for name, kind in LAKE["signal_snapshots"].schema.items() if name != "date"}
-    ordered = sorted(frames, key=lambda frame: str(frame["signal_id"][0]))
-    return pl.concat([pl.DataFrame(schema=schema), *[frame.select(list(schema)) for frame in ordered]])
+    frames = [_rows(*table) for table in tables]
+    pieces = [piece for frame in frames for piece in frame.partition_by("signal_id", maintain_order=True)]
+    ordered = sorted(pieces, key=lambda piece: str(piece["signal_id"][0]))
+    return pl.concat([pl.DataFrame(schema=schema), *[piece.select(list(schema)) for piece in ordered]])
 
 
-def _rows(products: Products, keys: np.ndarray, now: Reading, before: Reading | None) -> pl.DataFrame:
+def _rows(products: Products, now: Sequence[Reading], before: Sequence[Reading]) -> pl.DataFrame:
+    earlier = {reading.signal_id: reading for reading in before}
+    told = [reading for reading in now if len(reading.index)]
+    keys = products.keys.view(np.uint64)
+    words = _Words()
+    none = [np.zeros(0, dtype=np.int64)]
     place = np.full(products.height, -1, dtype=np.int64)
-    if before is not None:
-        place[before.index] = np.arange(len(before.index))
-    back = pl.Series("back", place[now.index])
-    prev = _values(before) if before is not None else _values(now).clear()
-    was = prev.select(pl.all().gather(back.replace(-1, None).cast(pl.UInt32)))
-    found = _values(now).select(
-        pl.lit(now.signal_id).alias("signal_id"),
+    columns: dict[str, list[Ints]] = {name: list(none) for name in _COLUMNS}
+    for each in told:
+        was = _earlier(each, earlier.get(each.signal_id), place, words)
+        signal, version = (np.full(len(each.index), words.number(text)) for text in (each.signal_id, each.version))
+        values = (each.index, signal, version, each.top, each.bottom, _states(each, words), *was)
+        for name, column in zip(_COLUMNS, (*values, _inputs_hash(each, keys)), strict=True):
+            columns[name].append(column)
+    return _named(products, {name: np.concatenate(parts) for name, parts in columns.items()}, words)
+
+
+_COLUMNS = ("index", "signal", "version", "top", "bottom", "state", "top_prev", "bottom_prev", "state_prev", "hash")
+
+
+@dataclass
+class _Words:
+    """Texts by number, so that arrays can hold them."""
+
+    texts: dict[str, int] = field(default_factory=dict)
+
+    def number(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+
+def _states(reading: Reading, words: _Words) -> Ints:
+    """Numbers of state names, -1 for none."""
+    if reading.codes is None or not len(reading.codes):
+        return np.full(len(reading.index), -1, dtype=np.int64)
+    names = reading.names or {}
+    low, high = int(reading.codes.min()), int(reading.codes.max())
+    known = [words.number(names[code]) if code in names else -1 for code in range(low, high + 1)]
+    return np.array(known, dtype=np.int64)[reading.codes - low]
+
+
+def _earlier(now: Reading, before: Reading | None, place: Ints, words: _Words) -> tuple[Ints, Ints, Ints]:
+    """Numerators, denominators and numbers of the states of the day before.
+
+    ``place`` is scratch space by product, all -1, and left so.
+    """
+    if before is None or not len(before.index):
+        none = np.zeros(len(now.index), dtype=np.int64)
+        return none, none, none - 1
+    place[before.index] = np.arange(len(before.index))
+    back = place[now.index]
+    place[before.index] = -1
+    there = back >= 0
+    state = np.where(there, _states(before, words)[back], -1)
+    return np.where(there, before.top[back], 0), np.where(there, before.bottom[back], 0), state
+
+
+def _named(products: Products, columns: Mapping[str, Ints], words: _Words) -> pl.DataFrame:
+    texts = pl.Series("texts", list(words.texts), dtype=pl.String)
+    unsigned = columns["hash"].view(np.uint64)
+    frame = pl.DataFrame({**columns, "hash": unsigned})
+
+    def text(name: str) -> pl.Series:
+        return texts.gather(frame[name].replace(-1, None).cast(pl.UInt32)) if len(texts) else texts
+
+    def value(top: str, bottom: str) -> pl.Expr:
+        return pl.when(pl.col(bottom) != 0).then(pl.col(top) / pl.col(bottom))
+
+    found = frame.select(
+        text("signal").alias("signal_id"),
         pl.lit("product").alias("subject_type"),
-        products.ids.gather(now.index).alias("subject"),
-        "value",
-        "state",
-        was["value"].alias("value_prev"),
-        was["state"].alias("state_prev"),
-        _inputs_hash(now, keys).alias("inputs_hash"),
-        pl.lit(now.version).alias("definition_version"),
+        products.ids.gather(frame["index"]).alias("subject"),
+        value("top", "bottom").alias("value"),
+        text("state").alias("state"),
+        value("top_prev", "bottom_prev").alias("value_prev"),
+        text("state_prev").alias("state_prev"),
+        pl.col("hash").cast(pl.String).alias("inputs_hash"),
+        text("version").alias("definition_version"),
     )
     return split_place(found)
 
 
-def _values(reading: Reading) -> pl.DataFrame:
-    codes = reading.codes
-    if codes is None:
-        state = pl.repeat(None, len(reading.index), dtype=pl.String, eager=True)
-    else:
-        state = pl.Series(codes).replace_strict(dict(reading.names or {}), default=None, return_dtype=pl.String)
-    frame = pl.DataFrame({"top": reading.top, "bottom": reading.bottom})
-    value = pl.when(pl.col("bottom") != 0).then(pl.col("top") / pl.col("bottom"))
-    return frame.select(value.alias("value"), state.alias("state"))
-
-
-def _inputs_hash(reading: Reading, keys: np.ndarray) -> pl.Series:
+def _inputs_hash(reading: Reading, keys: np.ndarray) -> Ints:
     name = np.frombuffer(reading.signal_id.encode().ljust(64, b"\0")[:64], dtype="<u8")
     mixed = keys[reading.index].copy()
     with np.errstate(over="ignore"):
         for part in (*name, reading.top.view(np.uint64), reading.bottom.view(np.uint64)):
             mixed = _mix(mixed + _GOLDEN ^ part)
-    return pl.Series(mixed).cast(pl.String)
+    return mixed.view(np.int64)
 
 
 def _mix(values: np.ndarray) -> np.ndarray:

@@ -19,18 +19,19 @@ from pipelines.signals.catalogue import Count, Rate, Signal, signals
 from pipelines.signals.crossings import SEPARATOR
 from pipelines.signals.day import one_day
 from pipelines.signals.inputs import Run, open_run
+from pipelines.signals.metrics import metrics
 from pipelines.step import Writers, publish
 from pipelines.storage.hashing import identifiers, logical_sha256
 from pipelines.storage.lake import Commit
 
 STEP = "product_signals"
-OUTPUTS = ("signal_snapshots", "signal_crossings")
+OUTPUTS = ("signal_snapshots", "signal_crossings", "signal_metrics")
 #: Changes when the columns of the state or their meaning do.
 LAYOUT = "3"
 
 
 def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
-    """Publish ``signal_snapshots`` and ``signal_crossings`` of the days.
+    """Publish ``signal_snapshots``, ``signal_crossings`` and ``signal_metrics`` of the days.
 
     Raises:
         UsageError: a definition is wrong.
@@ -48,6 +49,7 @@ def advance(tenant: Tenant, days: Sequence[date], tail: Sequence[date]) -> dict[
         for day, snapshot, crossings in results(tenant, definitions, sorted(set(days)), tail):
             writers["signal_snapshots"].put(day, snapshot)
             writers["signal_crossings"].put(day, crossings)
+            writers["signal_metrics"].put(day, metrics(snapshot, crossings, definitions))
 
     return publish(tenant, OUTPUTS, fill)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pipelines.signals.checks import CHECKS
-from pipelines.signals.run import STEP, advance, lookback, run
+from pipelines.signals.run import OUTPUTS, STEP, advance, lookback, run
 from pipelines.step import Step
 
 STEPS: tuple[Step, ...] = (
     Step(
         name=STEP,
         group="signals",
-        outputs=("signal_snapshots", "signal_crossings"),
+        outputs=OUTPUTS,
         inputs=(
             "product_hourly",
             "product_daily",

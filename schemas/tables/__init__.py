@@ -29,14 +29,23 @@ from schemas.tables.facts import (
     VISITOR_PURCHASES,
 )
 from schemas.tables.identity import CUSTOMER_MERGES
-from schemas.tables.ledgers import BATCH_PARTITIONS, BATCHES, EVENT_LOG, EXPORT_SLO, QUARANTINE, UNRESOLVED_REFERENCES
+from schemas.tables.ledgers import (
+    BATCH_PARTITIONS,
+    BATCHES,
+    COHORT_DEFINITIONS,
+    EVENT_LOG,
+    EXPORT_SLO,
+    QUARANTINE,
+    UNRESOLVED_REFERENCES,
+)
 from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
-from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_SNAPSHOTS
+from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_METRICS, SIGNAL_SNAPSHOTS
 
 __all__ = [
     "BATCHES",
     "BATCH_PARTITIONS",
     "CART_ACTIVITY",
+    "COHORT_DEFINITIONS",
     "COHORT_MEMBERSHIP",
     "COHORT_MEMBERSHIP_HISTORY",
     "COHORT_SIZES",
@@ -56,6 +65,7 @@ __all__ = [
     "PRODUCT_HOURLY",
     "QUARANTINE",
     "SIGNAL_CROSSINGS",
+    "SIGNAL_METRICS",
     "SIGNAL_SNAPSHOTS",
     "SUBJECT_TYPES",
     "TABLES",
@@ -86,10 +96,12 @@ TABLES: dict[str, Contract] = {
         PRODUCT_DAILY,
         SIGNAL_SNAPSHOTS,
         SIGNAL_CROSSINGS,
+        SIGNAL_METRICS,
         COHORT_MEMBERSHIP,
         COHORT_TRANSITIONS,
         COHORT_SIZES,
         COHORT_MEMBERSHIP_HISTORY,
+        COHORT_DEFINITIONS,
         EVENT_LOG,
         EXPORT_SLO,
         BATCHES,

@@ -131,6 +131,22 @@ EVENT_LOG = Contract(
     ),
 )
 
+COHORT_DEFINITIONS = Contract(
+    name="cohort_definitions",
+    description="Ledger: every definition of a cohort that was computed, and on which days it counts.",
+    partitioned=False,
+    primary_key=("cohort_id", "place"),
+    columns=(
+        Column("cohort_id", "string", required=True, description="Id of the definition; a family has one."),
+        Column("place", "int64", required=True, minimum=1, description="1 for the first definition of the cohort."),
+        Column("definition_version", "string", description="Hash of the resolved definition; null: the cohort ends."),
+        Column("active_from", "date", description="First day on which it counts; null: from the beginning."),
+        Column("active_to", "date", description="Last day on which it counts; null: until further notice."),
+        Column("first_seen", "timestamp", required=True, description="When a run met it first."),
+        Column("definition", "json", description="The definition with all parameters resolved."),
+    ),
+)
+
 EXPORT_SLO = Contract(
     name="export_slo",
     description="Ledger: what was promised for a dataset and day, and what was published.",

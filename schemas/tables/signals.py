@@ -54,3 +54,24 @@ SIGNAL_CROSSINGS = Contract(
         Column("place", "string", description="o: and an outlet, or g: and a group; null for the whole tenant."),
     ),
 )
+
+SIGNAL_METRICS = Contract(
+    name="signal_metrics",
+    description="How the product signals fare on a day, over all places: coverage, crossings, products by state.",
+    primary_key=("date", "metric", "signal_id", "state"),
+    columns=(
+        DATE,
+        Column(
+            "metric",
+            "string",
+            required=True,
+            enum=("demand_coverage", "signals_crossed", "signals_suppressed", "sku_in_state"),
+            description="demand_coverage: products with at least one signal that qualifies.",
+        ),
+        Column("signal_id", "string", description="Which signal; null for all together."),
+        Column("state", "string", description="For sku_in_state."),
+        Column("count", "int64", required=True, minimum=0),
+        Column("of", "int64", required=True, minimum=0, description="What the count is a part of."),
+        Column("share", "ratio", description="count over of; null where that is 0."),
+    ),
+)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from pipelines.asof.agreement import COMPARED, agreements
+from pipelines.cli.main import cli
 from pipelines.cohorts.history.run import TABLE, run
 from pipelines.cohorts.steps import CHECKS as COHORT_CHECKS
-from pipelines.config import Tenant
+from pipelines.config import Tenant, Workspace
 from pipelines.delivery.steps import CHECKS as DELIVERY_CHECKS
 from pipelines.delivery.steps import run_event_log
+from pipelines.errors import MurmurError
 from schemas.tables import OPEN_SPANS
 from tests.cohorts.history.moves import DAYS, random_moves, write
 
@@ -117,3 +121,19 @@ def test_an_event_that_was_told_twice_or_never_taken_back_is_found(full: Tenant)
     break_table(full, "event_log", LAST, lambda rows: pl.concat([rows, invented]))
     assert "folds_to_transitions" in failing(full)
     assert wrong(full) == {"events": 1, "told": 1}
+
+
+def test_verify_exits_with_what_differs_first(full: Tenant, workspace: Workspace) -> None:
+    places = ["--home", str(workspace.home), "--tenants", str(workspace.tenants)]
+    words = [*places, "cohort", "verify", "--tenant", "acme", "--json"]
+    assert json.loads(CliRunner().invoke(cli, words).stdout)["agree"]
+    break_table(full, "cohort_sizes", DAYS[3], grow)
+    done = CliRunner().invoke(cli, words)
+    assert isinstance(done.exception, MurmurError)
+    assert str(done.exception).startswith(f"1 day does not agree; first {DAYS[3]}: sizes")
+    report = json.loads(done.stdout)
+    assert [day["date"] for day in report["days"] if day["differences"]] == [DAYS[3].isoformat()]
+    assert not report["agree"]
+    narrow = json.loads(CliRunner().invoke(cli, [*words, "--from", str(DAYS[4]), "--to", str(DAYS[6])]).stdout)
+    assert [day["date"] for day in narrow["days"]] == [str(day) for day in DAYS[4:7]]
+    assert narrow["agree"]

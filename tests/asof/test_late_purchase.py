@@ -19,6 +19,7 @@ from pipelines.asof.agreement import agreements
 from pipelines.cli.listen import make_server
 from pipelines.cli.main import cli
 from pipelines.config import Tenant, Workspace
+from pipelines.errors import UsageError
 from tests.conftest import make_workspace
 from tests.delivery.receivers import SECRET
 from tests.properties.tenants import land
@@ -140,6 +141,18 @@ def test_both_clocks_differ_and_both_are_right(shop: Shop) -> None:
     assert shop.subjects("--as-of", DAY, "--said", "--at", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}") == ["v0", "v2"]
 
 
+def test_before_anything_was_published_only_events_can_answer(shop: Shop) -> None:
+    early = ["--as-of", DAY, "--said", "--at", "2026-03-11T12:00:00Z"]
+    found = shop.json("cohort", "members", "cart_abandoner", *early)
+    assert (found["source"], found["size"]) == ("events", 0)
+    with pytest.raises(UsageError, match="had been published by 2026-03-11T12:00:00Z"):
+        shop("cohort", "members", "cart_abandoner", *early, "--source", "file")
+    with pytest.raises(UsageError, match="add --said"):
+        shop("cohort", "members", "cart_abandoner", "--source", "file")
+    with pytest.raises(UsageError, match=r"'nobody' is not there; cohorts: .*cart_abandoner"):
+        shop("cohort", "members", "nobody")
+
+
 def test_members_as_csv(shop: Shop) -> None:
     rows = list(csv.DictReader(io.StringIO(shop("cohort", "members", "cart_abandoner", "--as-of", DAY, "--csv"))))
     assert [row["subject"] for row in rows] == ["v0", "v2"]
@@ -153,6 +166,8 @@ def test_the_story_of_a_subject_has_what_was_true_and_what_was_told(shop: Shop) 
     assert (move["direction"], move["is_true"]) == ("entered", False)
     first, second = move["told"]
     assert (second["kind"], second["supersedes"]) == ("cohort.entry_retracted", first["event_id"])
+    assert [[each["state"] for each in event["deliveries"]] for event in (first, second)] == [["delivered"]] * 2
+    assert first["deliveries"][0]["finished_at"] <= second["deliveries"][0]["finished_at"]
     [span] = shop.json("cohort", "history", "cart_abandoner", "v2")["spans"]
     assert (span["valid_from"], span["valid_to"], span["entered_by"]) == ("2026-03-11T11:30:00Z", None, "silence")
     assert "cohort.entry_retracted" in shop("cohort", "history", "cart_abandoner", "v1")

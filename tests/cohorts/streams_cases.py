@@ -131,12 +131,12 @@ def case(seed):
     return rows, days
 
 
-def _edges(days):
+def _edges(days, reach=365):
     """Instants at which windows that end with the days begin, and the starts of days near them."""
     found = []
     for day in days:
         end = micros(day_of(day, ZONE).end)
-        for n in (0, 1, 2, 3, 7, 14, 30, 48, 60, 90, 180, 365):
+        for n in [each for each in (0, 1, 2, 3, 7, 14, 30, 48, 60, 90, 180, 365) if each <= reach]:
             found.append(end - n * DAY)
             found.append(micros(day_of(day - timedelta(days=n - 1), ZONE).start))
     return found

@@ -26,12 +26,12 @@ TABLES = (
 BEGINNING = -62_135_596_800_000_000
 
 
-def tables_case(seed):
-    """Rows by table, and the days to look at."""
+def tables_case(seed, reach=365):
+    """Rows by table, and the days to look at; most instants lie no more than so many days before those."""
     rng = random.Random(seed)
     days = rng.choice([SPRING, AUTUMN])
     tables = {name: [] for name in TABLES}
-    edges = _edges(days)
+    edges = _edges(days, reach)
     _crossings(rng, tables, edges)
     _visitors(rng, tables, edges[-40:])
     _places(rng, tables, edges)
@@ -67,6 +67,8 @@ def _visitors(rng, tables, edges):
             "session_id": rng.choice(("s1", "s1", "s2", None)),
             "outlet_id": None,
         }
+        if key["session_id"] is not None:
+            key["session_id"] += f"-{key['occurred_at'] // DAY}"
         if key not in [{name: each[name] for name in key} for each in tables["visitor_acts"]]:
             more = {"category": CATEGORIES[product], "count": rng.choice((1, 1, 2))}
             tables["visitor_acts"].append({**key, **more})

@@ -7,10 +7,11 @@ from itertools import pairwise
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipelines.cohorts.rules import Cohort
 
 from pipelines.cohorts.catalogue import SHIPPED
-from pipelines.cohorts.orders import counted_orders, intervals, paid
+from pipelines.cohorts.instants.evaluate import evaluate
+from pipelines.cohorts.language.rules import Cohort
+from pipelines.cohorts.orders import counted_orders, paid
 from pipelines.config import load_yaml
 from schemas.tables import CUSTOMER_MERGES
 
@@ -27,11 +28,18 @@ def definition(name):
 class Small:
     """A definition whose durations are tiny numbers, so that instants collide."""
 
+    for_each = None
+
     def __init__(self, cohort, values):
         self.rule, self.values = cohort.rule, values
 
     def param(self, name):
         return self.values[name.removeprefix("$")]
+
+
+def intervals(cohort, orders, horizon):
+    rows = orders.with_columns(pl.lit(1, dtype=pl.Int64).alias("weight"))
+    return evaluate(cohort, lambda stream, fields, conditions: rows, {}, horizon)[1]
 
 
 sales = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 40)), max_size=7)

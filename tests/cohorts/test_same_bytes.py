@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from pipelines.cohorts.run import run as run_cohorts
+from pipelines.cohorts.history.publish import run as publish_cohorts
+from pipelines.cohorts.history.run import run as run_history
 from pipelines.cohorts.steps import CHECKS as COHORT_CHECKS
 from pipelines.signals.run import run as run_signals
 from pipelines.signals.steps import CHECKS as SIGNAL_CHECKS
@@ -14,6 +15,7 @@ from tests.cohorts.retailer import DAYS, write_history
 from tests.conftest import make_workspace
 
 TABLES = ("signal_snapshots", "signal_crossings", "cohort_membership", "cohort_transitions", "cohort_sizes")
+TABLES = (*TABLES, "cohort_membership_history")
 PARAMETERS = """
 parameters:
   cart_abandoner: {ttl: 2d}
@@ -22,6 +24,10 @@ parameters:
   lapsed_shopper: {floor: 2d, multiple: 1}
   momentum: {history: 2}
 """
+
+
+def run_cohorts(tenant, days):
+    return {**publish_cohorts(tenant, days), **run_history(tenant, days)}
 
 
 def make_tenant(root, zone):

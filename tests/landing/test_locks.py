@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as finished
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.config import Tenant
-from pipelines.landing import erasure, locks, messages
+from pipelines.landing import erasure, layout, locks, messages, retention
 from pipelines.landing.store import Receipt
-from tests.landing.support import customer, event, land, rows, tenant
+from schemas.entities import ENTITIES
+from tests.landing.support import NOW, customer, event, land, rows, tenant
 
 ANN = customer(email="ann@example.com", phone="+44 7700 900123")
 GONE = customer(updated_at="2026-02-01T00:00:00Z", status="erased")
@@ -42,16 +44,20 @@ class Paused:
 
 
 def at_once(
-    where: Tenant, monkeypatch: pytest.MonkeyPatch, first: tuple[str, Any], then: tuple[str, Any]
+    where: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+    first: tuple[str, Any],
+    then: tuple[str, Any],
+    seconds: float = 0.5,
 ) -> tuple[bool, list[Receipt]]:
-    """Land the first up to its commit, then the other; whether the other waited for it."""
+    """Land the first up to its commit, then the other; whether the other waited for it, so long."""
     paused = Paused(first[0], messages.keep)
     monkeypatch.setattr(messages, "keep", paused)
     with ThreadPoolExecutor(2) as pool:
         one: Future[Receipt] = pool.submit(land, where, first[0], [first[1]], "first.ndjson")
         assert paused.reached.wait(20)
         other = pool.submit(land, where, then[0], [then[1]], "then.ndjson")
-        waited = not finished([other], timeout=0.5).done
+        waited = not finished([other], timeout=seconds).done
         paused.go_on.set()
         return waited, [one.result(20), other.result(20)]
 
@@ -81,7 +87,7 @@ def test_an_opt_out_does_not_land_between_an_erasure_and_its_commit(
 
 def test_customers_who_are_not_erased_wait_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = tenant(tmp_path)
-    waited, receipts = at_once(where, monkeypatch, ("customer_events", event()), ("customers", ANN))
+    waited, receipts = at_once(where, monkeypatch, ("customer_events", event()), ("customers", ANN), seconds=20)
     assert not waited
     assert [receipt.accepted for receipt in receipts] == [1, 1]
 
@@ -91,6 +97,18 @@ def test_erasures_and_opt_outs_of_the_erased_both_find_their_place_in_the_audit(
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: erasure.append_audit(where, {"n": n}), range(40)))
     assert len(erasure.audit_file(where).read_bytes().splitlines()) == 40
+
+
+def test_a_purge_waits_for_an_erasure(tmp_path: Path) -> None:
+    where = tenant(tmp_path)
+    receipt = land(where, "customers", [ANN])
+    later = NOW + timedelta(days=where.config.raw_retention_days + 1)
+    with ThreadPoolExecutor(1) as pool:
+        with locks.alone(where, ENTITIES["customers"]):
+            purging = pool.submit(retention.purge, where, later)
+            assert not finished([purging], timeout=0.5).done
+            assert layout.sealed_raw(where, receipt.batch_id).exists()
+        assert purging.result(20)["raw"] == 1
 
 
 def test_two_erasures_at_once_and_landing_of_everything_come_to_an_end(tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ from pipelines.storage.objects import object_sha256
 from schemas.registry import LAKE
 
 #: What we knew when, which depends on arrival by its nature.
-LEDGERS = ("batches", "batch_partitions", "event_log", "export_slo", "quarantine", "unresolved_references")
+LEDGERS = (
+    "batches",
+    "batch_partitions",
+    "cohort_definitions",
+    "event_log",
+    "export_slo",
+    "quarantine",
+    "unresolved_references",
+)
 TABLES = tuple(name for name in LAKE if name not in LEDGERS)
 #: Runs after which nothing may be stale any more.
 ROUNDS = 3

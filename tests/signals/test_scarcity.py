@@ -82,10 +82,14 @@ def test_stock_is_the_newest_measurement_of_each_place():
     measured = pl.DataFrame(
         rows,
         schema={
-            **schema, "measured_at": instant, "external_id": pl.String, "available": pl.Int64, "inbound_at": instant
+            **schema,
+            "measured_at": instant,
+            "external_id": pl.String,
+            "available": pl.Int64,
+            "inbound_at": instant,
         },
         orient="row",
-    )  # fmt: skip
+    )
     carried = pl.DataFrame([("p", "o1", None, 9000, None)], schema=stock.PLACES, orient="row")
     apart = pl.DataFrame(schema={"inner": pl.String, "outer": pl.String})
     start, steps, places = stock.steps_of_day(measured, carried, apart)

@@ -104,28 +104,24 @@ class State:
         )
         return frame.sort(*ids, "value")
 
-    @classmethod
-    def restored(cls, frames: Mapping[str, pl.DataFrame], totals: list[Total]) -> State:
-        """The working form of what ``stored`` gave."""
-        state = cls()
-        state.have(totals)
-        _fill(state.subjects, state.subjects.of(frames["subjects"]["subject"]), frames["subjects"], ("subject",))
+    def restore(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        """Take in what ``stored`` gave; every column is there already and nobody is."""
+        _fill(self.subjects, self.subjects.of(frames["subjects"]["subject"]), frames["subjects"], ("subject",))
         for name, value in frames["bounds"].iter_rows():
             if name:
-                state.bounds[name] = value
+                self.bounds[name] = value
             else:
-                state.first_day = value
-        for key, space in state.families.items():
+                self.first_day = value
+        for key, space in self.families.items():
             frame = frames[f"family-{key}"]
-            _fill(space, space.number(state.pairs(frame["subject"], frame["key"], key)), frame, ("subject", "key"))
-        for place, (name, space) in enumerate(sorted(state.distinct.items())):
-            frame, total = frames[f"distinct-{place}"], state._totals[name]
-            owners = state.subjects.of(frame["subject"])
+            _fill(space, space.number(self.pairs(frame["subject"], frame["key"], key)), frame, ("subject", "key"))
+        for place, (name, space) in enumerate(sorted(self.distinct.items())):
+            frame, total = frames[f"distinct-{place}"], self._totals[name]
+            owners = self.subjects.of(frame["subject"])
             if total.key:
-                owners = state.families[total.key].number(pair_codes(owners, state.values[total.key].of(frame["key"])))
-            codes = pair_codes(owners, state.values[total.field].of(frame["value"]))
+                owners = self.families[total.key].number(pair_codes(owners, self.values[total.key].of(frame["key"])))
+            codes = pair_codes(owners, self.values[total.field].of(frame["value"]))
             _fill(space, space.number(codes), frame, ("subject", "key", "value"))
-        return state
 
     def pairs(self, subjects: pl.Series, values: pl.Series, field: str) -> Ints:
         """Codes of pairs of subject and value."""
@@ -135,5 +131,4 @@ class State:
 def _fill(space: Space, numbers: Ints, frame: pl.DataFrame, ids: tuple[str, ...]) -> None:
     for name in frame.columns:
         if name not in ids:
-            space.column(name, space.defaults.get(name, 0))
             space[name][numbers] = frame[name].to_numpy()

@@ -1,14 +1,28 @@
-"""What the tables say about a subject in a cohort: the row of a day, and how it left last."""
+"""What the tables say about a subject in a cohort, and by which definitions: the row of a day, how it left last."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import polars as pl
 
+from pipelines.cohorts.history.definitions import definition, timeline
+from pipelines.cohorts.history.publish import load
+from pipelines.cohorts.history.versions import closure
 from pipelines.cohorts.language.rules import Cohort
+from pipelines.config import Tenant
 from pipelines.storage.lake import Lake
+
+
+def definitions_on(tenant: Tenant, present: Mapping[str, Cohort], cohort_id: str, day: date) -> Mapping[str, Cohort]:
+    """The present definitions, with that of a cohort, and of those that it names, as they count on a day."""
+    version = timeline(tenant).active(day).get(cohort_id)
+    if version is None or (cohort_id in present and present[cohort_id].definition_version == version):
+        return present
+    kept = {name: definition(tenant, name, which) for name, which in closure(tenant, cohort_id, version).items()}
+    return {**present, **{name: load(each) for name, each in kept.items() if each is not None}}
 
 
 def named(cohort: Cohort, key: str | None) -> str:

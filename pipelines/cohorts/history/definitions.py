@@ -1,6 +1,6 @@
 """Which definition of a cohort counts on which day: the register of every definition that was ever computed.
 
-``<home>/definitions/<tenant>/<cohort>/`` holds ``<version>.json``, the resolved definition, and ``activations.json``.
+``<home>/definitions/<tenant>/`` holds ``<cohort>/<version>.json``, the resolved definitions, and ``activations.json``.
 Like what has landed it is an input and not computed from anything, so that an old definition outlives its file.
 """
 
@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,13 @@ class Timeline:
 
 def timeline(tenant: Tenant) -> Timeline:
     """What is registered."""
-    files = sorted(register_of(tenant).glob(f"*/{ACTIVATIONS}"))
-    return Timeline({file.parent.name: _activations(file) for file in files})
+    file = register_of(tenant) / ACTIVATIONS
+    try:
+        stamp = file.stat()
+    except FileNotFoundError:
+        return Timeline()
+    # Every day of every step asks, and a file that is replaced has another time or number.
+    return _read(file, stamp.st_mtime_ns, stamp.st_ino, stamp.st_size)
 
 
 def register_of(tenant: Tenant) -> Path:
@@ -78,16 +84,15 @@ def register_of(tenant: Tenant) -> Path:
     return tenant.home / "definitions" / tenant.id
 
 
-def _activations(file: Path) -> tuple[Activation, ...]:
-    return tuple(
-        Activation(
-            row["version"],
-            date.fromisoformat(row["active_from"]) if row["active_from"] else None,
-            row["first_seen"],
-            row["announce"],
-        )
-        for row in json.loads(file.read_text())
-    )
+@lru_cache(maxsize=64)
+def _read(file: Path, *_stamp: int) -> Timeline:
+    listed = json.loads(file.read_text())
+    return Timeline({cohort: tuple(_activation(row) for row in rows) for cohort, rows in sorted(listed.items())})
+
+
+def _activation(row: dict[str, Any]) -> Activation:
+    since = date.fromisoformat(row["active_from"]) if row["active_from"] else None
+    return Activation(row["version"], since, row["first_seen"], row["announce"])
 
 
 def proposed(
@@ -130,14 +135,18 @@ def register(tenant: Tenant, lines: Timeline, definitions: Mapping[str, Mapping[
         definitions: the resolved definition by cohort, as plain data.
     """
     root = register_of(tenant)
+    data = {}
     for cohort, listed in lines.cohorts.items():
         kept = root / cohort / f"{listed[-1].version}.json"
         if cohort in definitions and not kept.is_file():
             write_bytes(kept, _json(dict(definitions[cohort])))
-        data = [{**asdict(each), "active_from": each.active_from and each.active_from.isoformat()} for each in listed]
-        file = root / cohort / ACTIVATIONS
-        if not file.is_file() or file.read_bytes() != _json(data):
-            write_bytes(file, _json(data))
+        data[cohort] = [
+            {**asdict(each), "active_from": each.active_from and each.active_from.isoformat()} for each in listed
+        ]
+    # Written last: what it names is there.
+    file = root / ACTIVATIONS
+    if not file.is_file() or file.read_bytes() != _json(data):
+        write_bytes(file, _json(data))
 
 
 def definition(tenant: Tenant, cohort: str, version: str) -> dict[str, Any] | None:

@@ -78,6 +78,16 @@ def sizes(tenant: Tenant, day: date) -> pl.DataFrame:
     return counted.with_columns(pl.col("entered", "exited").fill_null(0)).select(rows.columns)
 
 
+def counting(tenant: Tenant, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of a cohort table, of whatever days, whose definition counts on their day."""
+    lines = timeline(tenant)
+    if not lines.changed:
+        return rows
+    pairs = [(day, version) for day in tenant.lake.days("cohort_sizes") for version in lines.active(day).values()]
+    schema = {"date": pl.Date, "definition_version": pl.String}
+    return rows.join(pl.LazyFrame(pairs, schema=schema, orient="row"), on=list(schema), how="semi")
+
+
 def switched(tenant: Tenant, day: date) -> str:
     """A text that differs where other definitions take over on a day; empty on a day like any other."""
     lines = timeline(tenant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
-from pipelines.cohorts.instants.truth import Truth, joined, times
+from pipelines.cohorts.instants.truth import Truth, times
 from pipelines.cohorts.language.bounds import Bound, Greatest, Multiple
 from pipelines.cohorts.language.rules import Cohort, Compare
 from pipelines.cohorts.language.values import Count, Distinct, MedianGap, Since, Sum
@@ -136,7 +136,7 @@ def since(rows: pl.DataFrame, rule: Compare, cohort: Cohort, cause: str, horizon
             pl.max_horizontal("at", "due").alias("start"), told.otherwise(pl.lit("silence")).alias("start_cause")
         )
         begun = long.filter(pl.col("start") < horizon)
-        return Truth(joined(times(begun)))
+        return Truth(times(begun))
     short = due.with_columns(
         pl.col("at").alias("start"),
         pl.min_horizontal("end", "due").alias("end"),
@@ -144,7 +144,7 @@ def since(rows: pl.DataFrame, rule: Compare, cohort: Cohort, cause: str, horizon
         pl.col("cause").alias("start_cause"),
         pl.col("due").alias("expires"),
     )
-    return Truth(joined(times(short)))
+    return Truth(times(short))
 
 
 def _floor(bound: Bound, cohort: Cohort) -> tuple[int, int]:

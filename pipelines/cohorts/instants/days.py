@@ -18,14 +18,14 @@ class Held:
     Attributes:
         cohort_id: of a family, with the key.
         times: ``truth.TIMES`` of the subjects, apart from each other.
-        shown: name of the context's list; empty where there is none.
-        parts: ``TIMES`` with the values that the list shows as ``key``.
+        parts: ``TIMES`` of what they are made of, with when each part ends if nothing happens.
+        shown: name of the context's list of the parts' keys; empty where there is none.
     """
 
     cohort_id: str
     times: pl.DataFrame
+    parts: pl.DataFrame
     shown: str = ""
-    parts: pl.DataFrame | None = None
 
 
 def cut(held: Held, day: Day) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -50,20 +50,32 @@ def cut(held: Held, day: Day) -> tuple[pl.DataFrame, pl.DataFrame]:
         "subject",
         stays.alias("is_member"),
         pl.col("start").alias("entered_at"),
-        pl.when(stays).then("expires").otherwise("end").alias("expires_at"),
+        pl.when(~stays).then("end").alias("expires_at"),
         pl.when(stays).then("start").otherwise("end").alias("updated_at"),
         pl.lit(None, dtype=pl.String).alias("membership_key"),
         pl.when(stays).then(end).otherwise("end").alias("at"),
     )
     label = pl.lit(held.cohort_id).alias("cohort_id")
+    members = _with_expiry(held, members, end)
     told = _context(held, moved).select(label, "subject", "at", "direction", "caused_by", "context")
     listed = _context(held, members).select(label, pl.all().exclude("at"))
     return told, listed
 
 
+def _with_expiry(held: Held, members: pl.DataFrame, end: int) -> pl.DataFrame:
+    """Fill ``expires_at`` of members: the latest end of the parts that have begun, unless one of them has none."""
+    begun = held.parts.filter((pl.col("start") < end) & (pl.col("end") >= end))
+    known = begun.group_by("subject").agg(
+        pl.when(pl.col("expires").null_count() == 0).then(pl.col("expires").max()).alias("then")
+    )
+    joined = members.join(known, on="subject", how="left", maintain_order="left")
+    filled = pl.when("is_member").then("then").otherwise("expires_at").alias("expires_at")
+    return joined.with_columns(filled).drop("then")
+
+
 def _context(held: Held, rows: pl.DataFrame) -> pl.DataFrame:
     """Add ``context``: the values that hold at ``at``, or that held until then, as canonical JSON."""
-    if held.parts is None or not held.shown or rows.is_empty():
+    if not held.shown or rows.is_empty():
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias("context"))
     wanted = rows.select("subject", "at").unique()
     found = wanted.join(held.parts.select("subject", "key", "start", "end"), on="subject")

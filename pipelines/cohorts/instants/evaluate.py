@@ -21,7 +21,7 @@ Source = Callable[[str, set[str], Matches], pl.DataFrame]
 def evaluate(
     cohort: Cohort, source: Source, others: Mapping[str, pl.DataFrame], horizon: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``TIMES`` of a cohort by key, and without keys where it is no family; sorted by subject, key and start.
+    """``TIMES`` of the parts of memberships, and of memberships: parts that touch become one, of a family per key.
 
     Nothing begins at or after the horizon.
 
@@ -37,10 +37,8 @@ def evaluate(
         raise UsageError(
             f"{cohort._file}: rule: holds for everyone who never did anything; add a part that must happen"
         )
-    keyed = truth.times.filter(pl.col("start") < horizon).sort("subject", "key", "start")
-    if cohort.for_each:
-        return keyed, keyed
-    return keyed, joined(keyed.with_columns(pl.lit("").alias("key")))
+    parts = truth.times.filter(pl.col("start") < horizon).sort("subject", "key", "start", "end")
+    return parts, joined(parts if cohort.for_each else parts.with_columns(pl.lit("").alias("key")))
 
 
 def parts_shown(cohort: Cohort) -> str:
@@ -60,7 +58,7 @@ def _leaf(leaf: object, cohort: Cohort, source: Source, others: Mapping[str, pl.
         again = ended.with_columns(
             pl.col("end").alias("start"), over.alias("end"), over.alias("expires"), start_cause="end_cause"
         )
-        return Truth(joined(times(again.with_columns(pl.lit("expiry").alias("end_cause")))))
+        return Truth(times(again.with_columns(pl.lit("expiry").alias("end_cause"))))
     if isinstance(leaf, Open):
         rows = _keyed(_matching(source, leaf.open, leaf.where, cohort, _key_fields(cohort)), cohort)
         told = rows.with_columns(
@@ -69,7 +67,7 @@ def _leaf(leaf: object, cohort: Cohort, source: Source, others: Mapping[str, pl.
             pl.lit(_OPENED.get(leaf.open, leaf.open)).alias("start_cause"),
             pl.lit(_CLOSED.get(leaf.open, "expiry")).alias("end_cause"),
         )
-        return Truth(joined(times(told)))
+        return Truth(times(told))
 
     def rows_of(step: Step, field: str | None) -> pl.DataFrame:
         fields = {field} if field else set()

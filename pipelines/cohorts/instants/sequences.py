@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
-from pipelines.cohorts.instants.truth import joined, times
+from pipelines.cohorts.instants.truth import times
 from pipelines.cohorts.language.rules import Cohort, Step, Then, Without
 
 #: Matching rows of a step: ``subject`` (not for products), ``at`` and, where asked for, the field that must be equal.
@@ -42,9 +42,9 @@ def without(rule: Without, cohort: Cohort, rows: Rows) -> pl.DataFrame:
     )
     for stream in cohort.until:
         other = rows(Step(event=(stream,)), None).select("subject", pl.col("at").alias("next")).unique()
-        ends = _earlier(_next(ends, other, "start", strict=True), cause(stream))
+        ends = _earlier(_next(ends, other, "start", strict=False), cause(stream))
     found = ends.with_columns(pl.when(pl.col("expires") < INF).then("expires").alias("expires"))
-    return joined(times(found))
+    return times(found)
 
 
 def then(rule: Then, cohort: Cohort, rows: Rows) -> pl.DataFrame:
@@ -90,7 +90,7 @@ def then(rule: Then, cohort: Cohort, rows: Rows) -> pl.DataFrame:
         pl.lit(cause(rule.then.event[0])).alias("start_cause"),
         pl.when(over < INF).then(over).alias("expires"),
     )
-    return joined(times(told))
+    return times(told)
 
 
 def _counting(rows: pl.DataFrame, same: str) -> pl.DataFrame:

@@ -48,7 +48,7 @@ class Truth:
     """When a part of a rule holds.
 
     Attributes:
-        times: ``TIMES``, of one subject and key apart from each other, in no order.
+        times: ``TIMES``, in no order; those of one subject and key may overlap.
         base: whether it holds outside of the times and not inside them.
     """
 
@@ -66,9 +66,9 @@ def times(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def joined(rows: pl.DataFrame) -> pl.DataFrame:
-    """Times of one subject and key that overlap or touch become one; causes are those of its two ends.
+    """Times of one subject and key that overlap or touch become one, sorted by them; causes are those of its two ends.
 
-    ``expires`` is the latest, where all have one.
+    ``expires`` is left empty: when it would end depends on which parts have begun, see ``days``.
     """
     ordered = rows.sort("subject", "key", "start", "end")
     same = (pl.col("subject") == pl.col("subject").shift(1)) & (pl.col("key") == pl.col("key").shift(1))
@@ -82,7 +82,7 @@ def joined(rows: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.col("subject", "key", "start", "start_cause").first(),
             pl.col("end", "end_cause").get(last),
-            pl.when(pl.col("expires").null_count() == 0).then(pl.col("expires").max()).alias("expires"),
+            pl.lit(None, dtype=pl.Int64).alias("expires"),
         )
         .select(*TIMES)
     )

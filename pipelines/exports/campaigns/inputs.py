@@ -6,7 +6,7 @@ taken as it was at the end of the day; one whose first version is later is not t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -98,8 +98,13 @@ class CampaignInputs:
     zone: str
 
 
-def read_inputs(lake: Lake, zone: str, days: Sequence[Day]) -> CampaignInputs:
-    """Read what the files of the days need; the events are scanned once, whatever the number of days."""
+def read_inputs(
+    lake: Lake, zone: str, days: Sequence[Day], counting: Callable[[pl.LazyFrame], pl.LazyFrame] = lambda rows: rows
+) -> CampaignInputs:
+    """Read what the files of the days need; the events are scanned once, whatever the number of days.
+
+    ``counting`` leaves of cohort tables the rows of the definitions that count on their day.
+    """
     dates = [day.date for day in days]
     last = max(dates, default=date.min)
     histories = {table.removesuffix("_history"): lake.read(table) for table in HISTORIES}
@@ -135,11 +140,13 @@ def read_inputs(lake: Lake, zone: str, days: Sequence[Day]) -> CampaignInputs:
         )
         .select("date", "signal_id", "subject", "value", "state")
         .collect(),
-        membership=lake.scan("cohort_membership", dates)
+        membership=counting(lake.scan("cohort_membership", dates))
         .filter(pl.col("cohort_id").is_in(audiences.implode()) & pl.col("external_id").is_in(selected.implode()))
         .select("date", "cohort_id", "external_id", "entered_at", "is_member")
         .collect(),
-        definitions=lake.scan("cohort_sizes", dates).select("date", "cohort_id", "definition_version").collect(),
+        definitions=counting(lake.scan("cohort_sizes", dates))
+        .select("date", "cohort_id", "definition_version")
+        .collect(),
         known={name: lake.scan(name).select("external_id").collect() for name in ("customers", "products", "groups")},
         versions=input_versions(lake, [table for table in TABLES if lake.exists(table)], dates),
         zone=zone,

@@ -9,7 +9,7 @@ import numpy as np
 from pipelines.signals.arrays import Flags, Ints, Products
 from pipelines.signals.catalogue import Composite, Signal
 from pipelines.signals.demand import WEEK_HOURS, column
-from pipelines.signals.machine import UNDEFINED, Moves, codes, columns, move
+from pipelines.signals.machine import UNDEFINED, Moves, among, codes, columns, move
 from pipelines.signals.readings import Reading, shown
 from pipelines.signals.units import HOUR
 
@@ -37,7 +37,7 @@ def step(
     here = np.where(momentum == UNDEFINED, 0, momentum)
 
     def within(wanted: tuple[str, ...]) -> Flags:
-        return np.isin(here, [code for code, name in names.items() if name in wanted])
+        return among(here, [code for code, name in names.items() if name in wanted])
 
     seen = products[column("views", WEEK_HOURS)] > 0
     first_to_hold = [

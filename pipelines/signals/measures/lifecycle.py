@@ -9,7 +9,7 @@ import numpy as np
 from pipelines.signals.arrays import Flags, Ints, Products
 from pipelines.signals.catalogue import Lifecycle, Signal
 from pipelines.signals.demand import NEVER, WEEK_HOURS, column
-from pipelines.signals.machine import UNDEFINED, Moves, codes, columns, move
+from pipelines.signals.machine import UNDEFINED, Moves, among, codes, columns, move
 from pipelines.signals.readings import Reading, shown
 from pipelines.signals.units import DAY, HOUR
 
@@ -57,7 +57,7 @@ def _target(products: Products, signal: Signal, now: int, trending: Flags) -> In
     }
     target = current.copy()
     for stage, holds in wanted.items():
-        legal = np.isin(current, [places[name] for name in measure.follows.get(stage, ())])
+        legal = among(current, [places[name] for name in measure.follows.get(stage, ())])
         target = np.where(holds & legal, places[stage], target)
     return target
 

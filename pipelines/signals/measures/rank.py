@@ -53,18 +53,20 @@ def changes(products: Products, now: Ints, signal: Signal, hour: int, found: Cro
     assert isinstance(signal.measure, RankChange)  # noqa: S101
     before = products[signal.measure.rank_change]
     top, places = signal.param(signal.measure.top), signal.param(signal.measure.places)
-    inside, was = (now > 0) & (now <= top), (before > 0) & (before <= top)
-    gain = np.where((now > 0) & (before > 0), before - now, 0)
+    rows = np.flatnonzero(now != before)
+    here, then = now[rows], before[rows]
+    inside, was = (here > 0) & (here <= top), (then > 0) & (then <= top)
+    gain = np.where((here > 0) & (then > 0), then - here, 0)
     code = np.where(gain >= places, UP, np.where(gain <= -places, DOWN, 0))
     code = np.where(inside & ~was, ENTERED, np.where(was & ~inside, LEFT, code))
-    rows = np.flatnonzero(code)
+    rows, code = rows[code > 0], code[code > 0]
     if not len(rows):
         return
     cause = fire(products, signal.id, rows, hour * HOUR, signal)
     names = {place: name for place, name in codes(signal).items() if place}
-    moves = Moves(rows, np.zeros(len(rows), dtype=np.int64), code[rows], cause)
+    moves = Moves(rows, np.zeros(len(rows), dtype=np.int64), code, cause)
     old, new = before[rows], now[rows]
-    up = (code[rows] == ENTERED) | (code[rows] == UP)
+    up = (code == ENTERED) | (code == UP)
     ratios = ((old, (old > 0).astype(np.int64)), (new, (new > 0).astype(np.int64)))
     found.add(signal.id, products.ids, moves, names, hour * HOUR, *ratios, up)
 

@@ -12,7 +12,7 @@ from pipelines.facts.places import PLACE
 from pipelines.signals.arrays import Flags, Ints, Products
 from pipelines.signals.catalogue import Risk, Score, Signal
 from pipelines.signals.demand import column
-from pipelines.signals.machine import Moves, columns, move
+from pipelines.signals.machine import Moves, among, columns, move
 from pipelines.signals.measures.momentum import Level
 from pipelines.signals.readings import Reading, shown
 from pipelines.signals.units import DAY, HOUR
@@ -93,7 +93,7 @@ def step(
     """Move the flag to a grid instant; ``names`` are those of the levels."""
     measure = signal.measure
     assert isinstance(measure, Risk)  # noqa: S101
-    scarce = np.isin(supply.level, [code for code, name in names.items() if name in measure.scarce])
+    scarce = among(supply.level, [code for code, name in names.items() if name in measure.scarce])
     wanted = (
         (products[column("purchases", 24)] >= signal.param(measure.purchases))
         | (products[column("add_to_bags", 24)] >= signal.param(measure.adds))

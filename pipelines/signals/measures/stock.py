@@ -15,7 +15,7 @@ from pipelines.facts.places import PLACE, place, total_changes
 from pipelines.signals.arrays import Flags, Ints, Products
 from pipelines.signals.catalogue import Signal, StockMove
 from pipelines.signals.crossings import SEPARATOR, Crossings
-from pipelines.signals.machine import Moves
+from pipelines.signals.machine import Moves, among
 from pipelines.signals.measures import scarcity
 from pipelines.signals.measures.scarcity import UNMEASURED, Sales
 
@@ -151,8 +151,8 @@ def _tell(
     if signals.alert is None or not isinstance(signals.alert.measure, StockMove):
         return
     codes = {name: code for code, name in names.items()}
-    calm = np.isin(moves.origin, [codes[name] for name in signals.alert.measure.calm if name in codes])
-    alarming = calm & np.isin(moves.target, [codes[name] for name in signals.alert.measure.scarce if name in codes])
+    calm = among(moves.origin, [codes[name] for name in signals.alert.measure.calm if name in codes])
+    alarming = calm & among(moves.target, [codes[name] for name in signals.alert.measure.scarce if name in codes])
     hit = np.flatnonzero(alarming)
     _event(slots, signals.alert, moves.index[hit], at[rows][hit], before[rows][hit], after[rows][hit], to, up=False)
 
