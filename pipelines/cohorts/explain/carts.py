@@ -31,7 +31,8 @@ def of_carts(case: Case, at: At) -> Part:
     if isinstance(rule, Without):
         return left
     assert isinstance(rule, All)  # noqa: S101
-    member = Part("cohort", f"in the cohort {base.id}", left.holds, True, left.says, gap=left.gap, parts=[left])
+    says = f"is {'' if left.holds else 'not '}in the cohort {base.id}: {left.says}"
+    member = Part("cohort", f"in the cohort {base.id}", left.holds, True, says, gap=left.gap, parts=[left])
     leaf = rule.all[1]
     words = leaf_in_words(at.cohort, leaf, True)
     if isinstance(leaf, CartValue):

@@ -11,7 +11,8 @@ from pipelines.cohorts.language.values import Add, Extreme, Instant, MedianGap, 
 from pipelines.cohorts.language.vocabulary import streams
 from pipelines.signals.units import DAY, HOUR, MINUTE
 
-_SPANS = (("day", DAY), ("hour", HOUR), ("minute", MINUTE), ("second", 1_000_000), ("microsecond", 1))
+_SECOND = 1_000_000
+_SPANS = (("day", DAY), ("hour", HOUR), ("minute", MINUTE), ("second", _SECOND), ("microsecond", 1))
 _PLACES = 6
 #: How two numbers compare -> what is needed in words.
 NEEDS = {
@@ -83,8 +84,11 @@ def plain(found: Fraction | None, unit: str) -> Any:
 
 
 def duration(length: int) -> str:
-    """The two greatest units of a time: ``36 days 2 hours``."""
+    """The two greatest units of a time: ``36 days 2 hours``; from a minute on rounded to seconds."""
     rest, said = abs(length), []
+    if rest >= MINUTE:
+        # The last instant of a day is a microsecond before its end, and nobody says so.
+        rest = (rest + _SECOND // 2) // _SECOND * _SECOND
     for name, size in _SPANS:
         many, rest = divmod(rest, size)
         if many:

@@ -77,7 +77,7 @@ def missing(found: Part) -> Part | None:
     """The first leaf that is not as it has to be; None where the whole is."""
     if found.holds == found.wanted:
         return None
-    if not found.parts or (found.kind == "cohort" and found.holds):
+    if not found.parts or found.kind == "cohort":
         return found
     return next((each for inner in found.parts if (each := missing(inner)) is not None), found)
 
