@@ -47,8 +47,15 @@ def _percentile(case: Case, at: At, bound: Percentile, value: Value) -> Limit:
     if name not in case.bounds:
         case.bounds[name] = _asked(case, at, bound, value)
     yesterday = case.day.date - timedelta(days=1)
-    whose = f"all {at.cohort.subject}s with one at the end of {yesterday}"
-    return Limit(case.bounds[name], f"the {phrases.ordinal(at.cohort, bound.percentile)} percentile of {whose}")
+    said = f"the {phrases.ordinal(at.cohort, bound.percentile)} percentile"
+    said += f" of all {at.cohort.subject}s with one at the end of {yesterday}"
+    needs = [
+        f"{phrases.number(at.cohort, bound.population)} of them" if bound.population else "",
+        f"data of {phrases.number(at.cohort, bound.history)}" if bound.history else "",
+    ]
+    if case.bounds[name] is None and any(needs):
+        said += f", which needs {phrases.joined(filter(None, needs), 'and')}"
+    return Limit(case.bounds[name], said)
 
 
 def _asked(case: Case, at: At, bound: Percentile, value: Value) -> Fraction | None:

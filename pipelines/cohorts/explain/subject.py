@@ -46,10 +46,6 @@ def explain(
     tree = decide(case, At(cohort, key, micros(day.end) - 1))
     row = row_of(tenant.lake, cohort, key, subject, day.date)
     member, note = _settled(cohort, tree, row)
-    first = None if member else missing(tree)
-    rows = [each for part in parts_of(tree) for each in part.rows]
-    records = Records(case, tree)
-    inside = row is not None and row["is_member"]
     return {
         "cohort_id": named(cohort, key),
         "subject": subject,
@@ -57,15 +53,31 @@ def explain(
         "rule": in_words(cohort),
         "definition_version": cohort.definition_version,
         "is_member": member,
-        "entered_at": row["entered_at"] if row and inside else None,
-        "expires_at": row["expires_at"] if row and inside else None,
-        "missing": first.says if first else None,
-        "left": None if member else last_exit(tenant.lake, cohort, key, subject, day.date),
+        **_since(row),
+        **_why(case, cohort, key, tree, member),
         "note": note,
-        "tree": _shown(tree, records),
-        "evidence_count": count(rows),
-        "evidence": records.of(rows),
+        **_parts(case, tree),
     }
+
+
+def _since(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    inside = row if row is not None and row["is_member"] else {}
+    return {"entered_at": inside.get("entered_at"), "expires_at": inside.get("expires_at")}
+
+
+def _why(case: Case, cohort: Cohort, key: str | None, tree: Part, member: bool) -> dict[str, Any]:
+    """What is missing of a non-member, and how one left who was in it once."""
+    if member:
+        return {"missing": None, "left": None}
+    first = missing(tree)
+    left = last_exit(case.tenant.lake, cohort, key, case.subject, case.day.date)
+    return {"missing": first.says if first else None, "left": left}
+
+
+def _parts(case: Case, tree: Part) -> dict[str, Any]:
+    rows = [each for part in parts_of(tree) for each in part.rows]
+    records = Records(case, tree)
+    return {"tree": _shown(tree, records), "evidence_count": count(rows), "evidence": records.of(rows)}
 
 
 def cohort_of(definitions: Mapping[str, Cohort], cohort_id: str) -> tuple[Cohort, str | None]:
@@ -110,8 +122,9 @@ def _settled(cohort: Cohort, tree: Part, row: Mapping[str, Any] | None) -> tuple
     if cohort.evaluate == "day" and holders and not absent:
         held = "still in it though the rule does not hold" if told else "not in it though the rule holds"
         return told, f"{held}: {' and '.join(holders)} decide"
-    said = "as a member" if told else "as no member"
-    return tree.holds, f"cohort_membership has the subject {said}; the day is older than its data: run it again"
+    said = "a" if told else "no"
+    older = "the day was computed from older data or by another definition: run it again"
+    return tree.holds, f"in cohort_membership the subject is {said} member; {older}"
 
 
 def _shown(found: Part, records: Records) -> dict[str, Any]:

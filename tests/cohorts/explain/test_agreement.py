@@ -62,6 +62,8 @@ def test_members_and_their_distance(shop):
                 member = bool(row and row["is_member"])
                 if found["is_member"] != member or found["note"]:
                     wrong.append((date, name, subject, member, found["missing"], found["note"]))
+                if cohort.subject == "customer":
+                    assert all(each["id"] for each in found["evidence"]), found["evidence"]
                 # A non-member is told the first thing that fails, a member nothing.
                 assert (found["missing"] is None) == found["is_member"]
                 if member:

@@ -153,6 +153,15 @@ def test_what_must_not_hold_is_named_with_its_reason(workspace):
     assert not lapsed["parts"][0]["wanted"] and not lapsed["parts"][0]["holds"]
 
 
+def test_a_bound_that_is_not_there_says_what_it_needs(workspace):
+    found = ask(workspace, "rfm_champion", "c2")
+    assert not found["is_member"] and found["tree"]["parts"][0]["bound"] is None
+    assert found["missing"].endswith(
+        "and there is no bound (the 80th percentile of all customers with one at the end of 2026-06-09, which needs "
+        "500 of them and data of 180 days)"
+    )
+
+
 def test_nobody_has_nothing(workspace):
     found = ask(workspace, "high_value_at_risk", "nobody")
     assert found["missing"] == "is not in the cohort at_risk_customer: orders: 0, needs at least 2: 2 short"
