@@ -74,16 +74,19 @@ class DaySide:
         """Names of the parts of the stored state."""
         return [f"{kind}-{name}" for kind, rules in self.rules.items() for name in part_names(rules)]
 
-    def advance(self, day: Day, members: Mapping[str, Mapping[str, pl.Series]]) -> dict[str, DayRows]:
+    def advance(
+        self, day: Day, members: Mapping[str, Mapping[str, pl.Series]], *, show: bool = True
+    ) -> dict[str, DayRows]:
         """Rows of the next day, by kind.
 
         Args:
             day: the day.
             members: kind -> cohorts that are not day rules -> their members at the end of the day.
+            show: whether the rows are wanted; else they are empty.
         """
         found = {}
         for kind, rules in self.rules.items():
-            found[kind] = rules.advance(day, self._sources[kind], members.get(kind, {}))
+            found[kind] = rules.advance(day, self._sources[kind], members.get(kind, {}), show=show)
         self.visitors.forget({day.date - timedelta(days=back) for back in range(_KEPT)})
         return found
 

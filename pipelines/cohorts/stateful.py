@@ -90,19 +90,26 @@ def stateful_days(setup: Setup, wanted: Sequence[date]) -> Iterator[StatefulDay]
     if resumed:
         side.load(links, resumed)
     setting = Setting(rules, tenant.config.currency, tenant.id, setup.visitors) if rules else None
-    inside = _sizes(carts.members, *(each.members() for each in side.rules.values()))
+    shown = set(wanted)
     for days in stretches(links.plan(wanted, resumed), tenant.lake.rows("cart_activity"), last):
         span = Span([day_of(each, tenant.zone) for each in days])
+        before = carts.members
         found = advance(carts, cart_facts(tenant.lake, span), setting, span) if setting else [None] * len(days)
         for day, rows in zip(span.days, found, strict=True):
-            moved = side.advance(day, _others(setup, rows, day))
+            inside = _sizes(before, *side_members(side)) if day.date in shown else {}
+            moved = side.advance(day, _others(setup, rows, day), show=day.date in shown)
             yield StatefulDay(day, rows, moved, inside)
-            inside = _sizes(*([rows.members] if rows else []), *(each.members for each in moved.values()))
+            before = rows.members if rows else before
         whole = is_checkpoint(days[-1], last)
         if rules:
             cart_state.save(links, days, carts, whole=whole)
         if whole:
             side.save(links, days[-1])
+
+
+def side_members(side: by_day.DaySide) -> list[pl.DataFrame]:
+    """Members of the day rules at the end of the last day."""
+    return [rules.members() for rules in side.rules.values()]
 
 
 def _others(setup: Setup, carts: Result | None, day: Day) -> dict[str, dict[str, pl.Series]]:

@@ -39,6 +39,7 @@ from pipelines.landing import store
 from pipelines.landing.days import DATED, computed_days
 from pipelines.landing.extracts import batch_files
 from pipelines.signals import attributes
+from pipelines.signals.inputs import online_outlet
 from pipelines.step import Step
 from pipelines.storage.durable import write_bytes
 from pipelines.storage.hashing import logical_sha256, subject_key
@@ -209,7 +210,7 @@ class Freshness:
             return "\x1f".join(files.get(day - timedelta(days=back), "-") for back in range(reach + 1))
         if name in ("groups", "outlets"):
             # Who holds whom is taken as it is now, for every day.
-            return self._containment
+            return self._containment if step.name != "product_signals" else f"{self._containment}\x1f{self._online}"
         if (step.name, name) == ("transactions", "outlets_history"):
             return self._outlets.get(day, "")
         if name == "customer_merges" and step.name in _SEEK_VISITORS:
@@ -231,6 +232,10 @@ class Freshness:
     @cached_property
     def _containment(self) -> str:
         return logical_sha256(tenant_containment(self.tenant))
+
+    @cached_property
+    def _online(self) -> str:
+        return online_outlet(self.tenant) or ""
 
     @cached_property
     def _cross_day_orders(self) -> Texts:

@@ -26,22 +26,18 @@ from pipelines.signals.catalogue import (
     Pressure,
     Price,
     Rank,
-    RankChange,
     Rate,
     Risk,
     Runway,
     Scarcity,
     Score,
     Signal,
-    Spike,
     StockMove,
-    Surge,
 )
-from pipelines.signals.crossings import SEPARATOR, Crossings, nothing
+from pipelines.signals.crossings import SEPARATOR, Crossings
 from pipelines.signals.demand import NEVER, micros
+from pipelines.signals.grid import Moving, level_at
 from pipelines.signals.inputs import Run
-from pipelines.signals.machine import Moves, among
-from pipelines.signals.machine import codes as codes_of
 from pipelines.signals.measures import (
     carts,
     composite,
@@ -52,7 +48,6 @@ from pipelines.signals.measures import (
     rank,
     risk,
     scarcity,
-    spike,
     stock,
 )
 from pipelines.signals.measures.risk import Inbound, Supply
@@ -131,8 +126,8 @@ def _readings_before(run: Run, state: State, day: Day) -> list[Reading]:
         return []
     first = day.date - timedelta(days=inputs.VISITOR_DAYS)
     inputs.load_visitors(run, state, days_between(first, day.date - timedelta(days=1)))
-    rate = _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
-    return _readings(run, state, demand.grid(day)[0] - 1, rate)
+    state.rate = _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
+    return _readings(run, state, demand.grid(day)[0] - 1, state.rate)
 
 
 def _readings(run: Run, state: State, hour: int, rate: Sales) -> list[Reading]:
@@ -145,7 +140,7 @@ def _readings(run: Run, state: State, hour: int, rate: Sales) -> list[Reading]:
     ]
     for signal in wanted.values():
         if isinstance(signal.measure, Momentum) and state.data_since != NEVER:
-            found += momentum.readings(products, signal, _momentum(state, signal, hour))
+            found += momentum.readings(products, signal, level_at(state, signal, hour))
         elif isinstance(signal.measure, Pressure):
             found += carts.readings(products, signal)
         elif isinstance(signal.measure, Rank):
@@ -164,6 +159,15 @@ def _rate(run: Run, state: State, last: date, in_stock: Ints) -> Sales:
     levels = signal.levels if signal else ()
     sold_days = next((signal.param(level.sold_days) for level in levels if signal and level.sold_days), 0)
     return scarcity.sales(state.slots, inputs.sales(run, last), sold_days, in_stock)
+
+
+def _rate_before(run: Run, state: State, day: Day) -> Sales:
+    """Sales of the days before a day: what was found at the end of the one before, where it is at hand."""
+    if state.rate is None:
+        return _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
+    # A slot that is new today had no stock on any of those days.
+    more = state.slots.height - len(state.rate.units)
+    return Sales(*(np.pad(column, (0, more)) for column in (state.rate.units, state.rate.days, state.rate.sold)))
 
 
 def _carts(run: Run, state: State, day: Day, grid: list[int]) -> tuple[dict[int, tuple[Ints, Ints]], Carts]:
@@ -188,18 +192,17 @@ def _stock_of_day(run: Run, state: State, day: Day, found: Crossings) -> Stock:
     start, steps, places = stock.steps_of_day(measured, state.places, run.inside)
     inbound = Inbound.of(state.places, measured, products)
     slots.index(pl.concat([start["slot"], steps["slot"]]))
-    before = _rate(run, state, day.date - timedelta(days=1), slots["in_stock"])
+    before = _rate_before(run, state, day)
     signals = stock.Definitions(*(_stock_signals(run)))
     total = slots.known(products.ids + SEPARATOR)
     product = np.full(slots.height, -1, dtype=np.int64)
     product[total[total >= 0]] = np.flatnonzero(total >= 0)
-    carried = slots.known(start["slot"])
-    slots["available"][carried] = start["available"].to_numpy()
     available, level = _by_product(slots["available"], total, 0), _by_product(slots["scarcity"], total, UNMEASURED)
-    seen, some = stock.through_the_day(slots, start, steps, before, signals, found)
+    seen, some = stock.through_the_day(slots, steps, before, signals, found)
     slots["in_stock"][:] = scarcity.with_day(slots["in_stock"], some)
     final = _rate(run, state, day.date, slots["in_stock"])
     end = micros(day.end)
+    state.rate = final
     stock.at_the_end(slots, final, signals, end, found)
     state.places = places
     return Stock(total, product, available, level, seen, before, final, inbound, end)
@@ -275,11 +278,6 @@ def first_seen(run: Run, state: State, day: Day) -> None:
         state.data_since = min(state.data_since, since * HOUR)
 
 
-def _momentum(state: State, signal: Signal, hour: int) -> momentum.Level:
-    assert isinstance(signal.measure, Momentum)  # noqa: S101
-    return momentum.level(state.products, hour, state.data_since, signal.param(signal.measure.history))
-
-
 def _hourly(
     run: Run,
     state: State,
@@ -295,7 +293,7 @@ def _hourly(
     owners, at, keys = products.known(steps["product_id"]), steps["at"].to_numpy(), _category(steps)
     carted = np.zeros(products.height, dtype=np.int64)
     active = _active(run, day, state)
-    moving = Moving(run, state, found, grid[0] - 1)
+    moving = Moving(run.definitions, state, found, grid[0] - 1)
     done = 0
     numbers = _numbers(products["category"])
     for hour in grid:
@@ -326,99 +324,3 @@ def _active(run: Run, day: Day, state: State) -> Ints:
     names = ["views", "adds", "purchases"]
     rows = run.of_day("product_hourly", day.date).filter(pl.any_horizontal(pl.col(name) != 0 for name in names))
     return state.products.index(rows.select("product_id").unique().sort("product_id").collect()["product_id"])
-
-
-class Moving:
-    """The windowed signals of a run of days, in the order in which they build on each other."""
-
-    def __init__(self, run: Run, state: State, found: Crossings, hour: int) -> None:
-        wanted = run.definitions
-        self.state, self.found = state, found
-        self.windows = states.windows(wanted)
-        self.momentum, self.spike, self.surge = (states.of(wanted, kind) for kind in (Momentum, Spike, Surge))
-        self.risk, self.score, self.life = (states.of(wanted, kind) for kind in (Risk, Score, Lifecycle))
-        self.composite, self.levels = states.of(wanted, Composite), states.of(wanted, Scarcity)
-        self.ranks, self.changes = states.all_of(wanted, Rank), states.all_of(wanted, RankChange)
-        self.names = momentum.codes(self.momentum) if self.momentum else {0: "normal"}
-        self._before = self._level(hour)
-
-    def _level(self, hour: int) -> momentum.Level:
-        if self.momentum is None or self.state.data_since == NEVER:
-            none = np.zeros(self.state.products.height, dtype=np.int64)
-            return momentum.Level(none, none, none, none)
-        return _momentum(self.state, self.momentum, hour)
-
-    def to(self, hour: int, carted: Ints, supply: Supply, inbound: Inbound, category: Ints) -> None:
-        """Move to a grid instant; running sums are there already."""
-        products, state, found = self.state.products, self.state, self.found
-        now = self._level(hour)
-        self._move_momentum(hour, now)
-        if self.spike is not None and state.data_since != NEVER:
-            spike.step(products, state.hours, self.spike, hour, state.data_since, found)
-        if self.surge is not None:
-            carts.surges(products, carted, self.surge, hour, found)
-        products["cart_pressure"][:] = carted
-        self._move_ranks(hour, category)
-        self._move_risk(hour, supply, inbound)
-        if self.score is not None:
-            risk.score(products, self.score, supply, now)
-        self._move_life(hour)
-        self._move_composite(hour)
-        self._before = now
-
-    def _move_momentum(self, hour: int, now: momentum.Level) -> None:
-        if self.momentum is None or self.state.data_since == NEVER:
-            return
-        moves = momentum.step(self.state.products, self.momentum, hour, now)
-        index, before = moves.index, self._before
-        origin = np.where(moves.origin == momentum.DEFAULTS["momentum_state"], 0, moves.origin)
-        old = before.numerator[index], before.denominator[index]
-        new = now.numerator[index], now.denominator[index]
-        bound = momentum.bounds(self.momentum, moves)
-        at = hour * HOUR
-        self.found.add(
-            self.momentum.id, self.state.products.ids, moves, self.names, at, old, new, moves.target > origin, bound
-        )
-
-    def _move_ranks(self, hour: int, category: Ints) -> None:
-        products = self.state.products
-        for signal in self.ranks:
-            now = rank.ranks(products, category, signal)
-            for change in self.changes:
-                if isinstance(change.measure, RankChange) and change.measure.rank_change == signal.id:
-                    rank.changes(products, now, change, hour, self.found)
-            products[signal.id][:] = now
-
-    def _move_risk(self, hour: int, supply: Supply, inbound: Inbound) -> None:
-        if self.risk is None or self.levels is None:
-            return
-        names = dict(enumerate(scarcity.names(self.levels)))
-        moves = risk.step(self.state.products, self.risk, hour, supply, names, inbound)
-        called = {0: self.risk.normal or "none", 1: self.risk.states[0].state}
-        up = moves.target == 1
-        none, after = nothing(len(moves.index)), risk.runway(supply, moves.index)
-        self.found.add(self.risk.id, self.state.products.ids, moves, called, hour * HOUR, none, after, up)
-
-    def _move_life(self, hour: int) -> None:
-        if self.life is None or not isinstance(self.life.measure, Lifecycle):
-            return
-        products = self.state.products
-        here = products["momentum_state"]
-        trends = [code for code, name in self.names.items() if name in self.life.measure.trending]
-        cold = (here < 0) & (here != momentum.DEFAULTS["momentum_state"])
-        moves = lifecycle.step(products, self.life, hour, among(here, trends), cold)
-        self._tell(self.life, codes_of(self.life), moves, hour)
-
-    def _move_composite(self, hour: int) -> None:
-        if self.composite is None:
-            return
-        products = self.state.products
-        ranked = products[self.ranks[0].id] if self.ranks else np.zeros(products.height, dtype=np.int64)
-        here = products["momentum_state"]
-        moves = composite.step(products, self.composite, hour, here, self.names, risk.at_risk(products), ranked)
-        self._tell(self.composite, codes_of(self.composite), moves, hour)
-
-    def _tell(self, signal: Signal, names: dict[int, str], moves: Moves, hour: int) -> None:
-        none = nothing(len(moves.index))
-        origin = np.maximum(moves.origin, 0)
-        self.found.add(signal.id, self.state.products.ids, moves, names, hour * HOUR, none, none, moves.target > origin)

@@ -73,15 +73,21 @@ def open_run(tenant: Tenant, definitions: Definitions) -> Run:
     """What a run reads once."""
     lake = tenant.lake
     products = lake.scan("products").select(pl.col("external_id").alias("product_id"), "first_published_at")
-    online = lake.scan("outlets").filter(pl.col("kind") == "online").select(pl.col("external_id").min()).collect()
     return Run(
         tenant,
         definitions,
         products.drop_nulls().sort("first_published_at", "product_id").collect(),
         tenant_containment(tenant),
-        online.item(),
+        online_outlet(tenant),
         attributes.read(tenant, attributes.lookback_of_prices(definitions)),
     )
+
+
+def online_outlet(tenant: Tenant) -> str | None:
+    """The outlet of kind online, the least of several as they are now; None where there is none."""
+    online = tenant.lake.scan("outlets").filter(pl.col("kind") == "online")
+    found: str | None = online.select(pl.col("external_id").min()).collect().item()
+    return found
 
 
 def load_hours(run: Run, hours: Hours, day: Day, products: Products) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from pipelines.signals.catalogue import Signal
+from pipelines.storage.hashing import subject_key
 
 COLUMNS = {
     "metric": pl.String,
@@ -26,8 +27,10 @@ def metrics(snapshot: pl.DataFrame, crossings: pl.DataFrame, signals: Mapping[st
         crossings: ``signal_crossings`` of the day.
         signals: definitions, which say what qualifies: a state, or any event.
     """
-    whole = snapshot.filter(pl.col("place").is_null())
-    crossed = crossings.filter(pl.col("place").is_null())
+    # Columns that are not needed would be copied with every row.
+    kept = snapshot.select("signal_id", subject_key("subject").alias("subject"), "state", "place")
+    whole = kept.filter(pl.col("place").is_null()).drop("place")
+    crossed = crossings.filter(pl.col("place").is_null()).with_columns(subject_key("subject").alias("subject"))
     counted = crossed.filter(pl.col("suppressed_by").is_null())
     parts = [_coverage(whole, counted, signals), *_by_signal(crossed), _by_state(whole)]
     return pl.concat([part.select(list(COLUMNS)) for part in parts])
@@ -38,7 +41,11 @@ def _coverage(whole: pl.DataFrame, counted: pl.DataFrame, signals: Mapping[str, 
     pairs = [(signal.id, state) for signal in signals.values() for state in signal.qualifies]
     wanted = pl.DataFrame(pairs, schema={"signal_id": pl.String, "state": pl.String}, orient="row")
     eventful = [signal.id for signal in signals.values() if signal.is_event]
-    held = whole.join(wanted, on=["signal_id", "state"], how="semi").select("subject")
+    held = (
+        whole.filter(pl.col("state").is_not_null())
+        .join(wanted, on=["signal_id", "state"], how="semi")
+        .select("subject")
+    )
     fired = counted.filter(pl.col("signal_id").is_in(eventful)).select("subject")
     covered = pl.concat([held, fired])["subject"].n_unique()
     products = pl.concat([whole.select("subject"), fired])["subject"].n_unique()

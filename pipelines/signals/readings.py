@@ -5,14 +5,15 @@ A reading holds arrays by product and a last division is left to the row. What t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from pipelines.signals.arrays import Flags, Ints, Products
-from pipelines.signals.crossings import split_place
+from pipelines.signals.crossings import SEPARATOR, split_place
 from schemas.registry import LAKE
 
 #: Mixing constants of splitmix64.
@@ -65,15 +66,24 @@ def snapshot(tables: Sequence[tuple[Products, Sequence[Reading], Sequence[Readin
         tables: products or slots, their readings at the end of the day, and those at the end of the day before.
     """
     schema = {name: kind for name, kind in LAKE["signal_snapshots"].schema.items() if name != "date"}
-    frames = [_rows(*table) for table in tables]
-    pieces = [piece for frame in frames for piece in frame.partition_by("signal_id", maintain_order=True)]
-    ordered = sorted(pieces, key=lambda piece: str(piece["signal_id"][0]))
-    return pl.concat([pl.DataFrame(schema=schema), *[piece.select(list(schema)) for piece in ordered]])
+    pieces = [piece for table in tables for piece in _pieces(*table)]
+    ordered = [frame for _, frame in sorted(pieces, key=lambda piece: piece[0])]
+    return pl.concat([pl.DataFrame(schema=schema), *ordered])
 
 
-def _rows(products: Products, now: Sequence[Reading], before: Sequence[Reading]) -> pl.DataFrame:
-    earlier = {reading.signal_id: reading for reading in before}
+def _pieces(
+    products: Products, now: Sequence[Reading], before: Sequence[Reading]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows of each signal that says something; slices of one frame cost nothing."""
     told = [reading for reading in now if len(reading.index)]
+    frame, start = _rows(products, told, before), 0
+    for each in told:
+        yield each.signal_id, frame.slice(start, len(each.index))
+        start += len(each.index)
+
+
+def _rows(products: Products, told: Sequence[Reading], before: Sequence[Reading]) -> pl.DataFrame:
+    earlier = {reading.signal_id: reading for reading in before}
     keys = products.keys.view(np.uint64)
     words = _Words()
     none = [np.zeros(0, dtype=np.int64)]
@@ -149,14 +159,16 @@ def _named(products: Products, columns: Mapping[str, Ints], words: _Words) -> pl
         pl.col("hash").cast(pl.String).alias("inputs_hash"),
         text("version").alias("definition_version"),
     )
-    return split_place(found)
+    has_places = products.height > 0 and SEPARATOR in products.ids[0]
+    named = split_place(found) if has_places else found.with_columns(pl.lit(None, dtype=pl.String).alias("place"))
+    return named.select(name for name in LAKE["signal_snapshots"].names if name != "date")
 
 
 def _inputs_hash(reading: Reading, keys: np.ndarray) -> Ints:
-    name = np.frombuffer(reading.signal_id.encode().ljust(64, b"\0")[:64], dtype="<u8")
+    name = np.uint64(int.from_bytes(hashlib.sha256(reading.signal_id.encode()).digest()[:8], "little"))
     mixed = keys[reading.index].copy()
     with np.errstate(over="ignore"):
-        for part in (*name, reading.top.view(np.uint64), reading.bottom.view(np.uint64)):
+        for part in (name, reading.top.view(np.uint64), reading.bottom.view(np.uint64)):
             mixed = _mix(mixed + _GOLDEN ^ part)
     return mixed.view(np.int64)
 

@@ -54,6 +54,7 @@ class State:
         hours: not stored; counts by hour.
         visitors: not stored; who was behind them.
         before: not stored; readings at the end of the day.
+        rate: not stored; sales of the days up to its end.
     """
 
     products: Products
@@ -64,6 +65,7 @@ class State:
     hours: Hours = field(default_factory=Hours)
     visitors: Visitors = field(default_factory=Visitors)
     before: list[Reading] | None = None
+    rate: scarcity.Sales | None = None
 
 
 def of(definitions: Definitions, measure: type) -> Signal | None:

@@ -21,13 +21,21 @@ class Pinned:
 
     def scan(self, table: str, days: Sequence[date] | None = None) -> pl.LazyFrame:
         """As ``Lake.scan``; partitions without rows are not opened."""
-        if table not in self._files:
-            self._files[table] = self.lake.files(table)
-            self._rows[table] = self.lake.rows(table)
+        self._known(table)
         filled = {day: name for day, name in self._files[table].items() if self._rows[table].get(day, 1)}
         return self.lake.scan(table, days, files=filled)
 
+    def filled(self, table: str, day: date) -> bool:
+        """Whether a day of a table has rows."""
+        self._known(table)
+        return bool(self._rows[table].get(day))
+
     def days(self, table: str) -> list[date]:
         """Days that have rows, sorted."""
-        self.scan(table, [])
+        self._known(table)
         return sorted(day for day, rows in self._rows[table].items() if day is not None and rows)
+
+    def _known(self, table: str) -> None:
+        if table not in self._files:
+            self._files[table] = self.lake.files(table)
+            self._rows[table] = self.lake.rows(table)

@@ -32,7 +32,7 @@ class Moves:
 
 def column(cohort: Cohort, name: str) -> str:
     """Column of a cohort's latch: ``entered`` and ``left`` (instants), ``held`` and ``spent`` (flags)."""
-    return f"{cohort.id}@{cohort.definition_version}.{name}"
+    return f"{cohort.id}.{name}"
 
 
 def have(cohort: Cohort, space: Space) -> None:

@@ -83,6 +83,7 @@ class DayRules:
         found = {total.name: total for cohort in self.cohorts for total in totals(cohort)}
         self.totals: list[Total] = [found[name] for name in sorted(found)]
         self._gaps: Gaps | None = None
+        self._asked = _named(self.cohorts)
         self._keys = shown.Keys(self.tenant)
         self.begin(self.state)
 
@@ -95,15 +96,16 @@ class DayRules:
             state.family(cohort.for_each or "")
             latch.have(cohort, state.space(cohort.for_each or ""))
 
-    def advance(self, day: Day, source: Source, members: Mapping[str, pl.Series]) -> DayRows:
+    def advance(self, day: Day, source: Source, members: Mapping[str, pl.Series], *, show: bool = True) -> DayRows:
         """Go to the end of a day.
 
         Args:
             day: the day after the last one.
             source: rows of the streams.
             members: cohorts of other kinds that rules name -> their members at the end of the day.
+            show: whether the rows of the day are wanted; else they are empty.
         """
-        for name in _named(self.cohorts):
+        for name in self._asked:
             if name in members:
                 self.state.subjects.of(members[name])
         advance(self.state, self.totals, source, day)
@@ -118,8 +120,9 @@ class DayRules:
             stay = enter | holds(scope, cohort.rule, known, stay=True)
             moves = latch.move(cohort, space, enter, stay, at)
             inside = np.flatnonzero(latch.members(cohort, space))
-            rows.append(self._rows(scope, moves, inside, at))
-            if not scope.key:
+            if show:
+                rows.append(self._rows(scope, moves, inside, at))
+            if cohort.id in self._asked:
                 known[cohort.id] = shown.subjects(scope, inside)["subject"]
             limits.update(bounds(scope, day.date.toordinal()))
         self.state.bounds = limits

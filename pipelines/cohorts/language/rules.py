@@ -209,6 +209,7 @@ class Cohort(Definition):
     context: dict[str, Value] = Field(default_factory=dict)
     guard: bool = False
     _needs: dict[str, str] = PrivateAttr(default_factory=dict)
+    _version: tuple[object, str] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _parameters_exist(self) -> Cohort:

@@ -54,9 +54,12 @@ class Visitors:
             ``subject`` String, ``at``, ``since`` and ``until`` Int64 microseconds, ``weight`` Int64 (how many events
             the row stands for), and the fields.
         """
+        table, columns = _READ["view" if stream == "scarce_day" else stream]
+        if not self.lake.filled(table, day):
+            names = ["product_id", "scarce", "converted"] if stream == "scarce_day" else sorted(fields)
+            return _EMPTY.with_columns(pl.lit(None, dtype=_TYPES.get(name, pl.String)).alias(name) for name in names)
         if stream == "scarce_day":
             return _scarce_days(self, day, known)
-        table, columns = _READ[stream]
         frame = self.table(table, day, columns)
         return self._shaped(stream, frame.lazy(), sorted(fields), [day]).collect()
 
@@ -98,6 +101,10 @@ class Visitors:
         self._kept = {key: frame for key, frame in self._kept.items() if key[1] in keep}
 
 
+_TYPES = {"discounted": pl.Boolean, "scarce": pl.Boolean, "converted": pl.Boolean}
+_EMPTY = pl.DataFrame(
+    schema={"subject": pl.String, "at": pl.Int64, "since": pl.Int64, "until": pl.Int64, "weight": pl.Int64}
+)
 _ACT = ["flockr_vid", "occurred_at", "act", "product_id", "session_id", "category", "outlet_id", "count"]
 _READ = {
     **dict.fromkeys(ACTS, ("visitor_acts", _ACT)),

@@ -63,10 +63,12 @@ def steps_of_day(
         inside: which place lies inside which, from ``facts.places``.
 
     Returns:
-        ``slot``, ``available`` of totals when the day begins; ``slot``, ``measured_at``, ``available`` of every step,
-        sorted by instant and slot; and ``PLACES``.
+        ``slot``, ``available`` when the day begins, of the totals of products that are measured on it; ``slot``,
+        ``measured_at``, ``available`` of every step, sorted by instant and slot; and ``PLACES``.
     """
-    changes = total_changes(before, measured, inside).with_columns(
+    touched = measured.select("product_id").unique()
+    mine, others = (before.join(touched, on="product_id", how=how) for how in ("semi", "anti"))
+    changes = total_changes(mine, measured, inside).with_columns(
         pl.col("change").cum_sum().over("product_id").alias("available"), slot(pl.col("product_id")).alias("slot")
     )
     once = measured.sort("external_id").unique([*PLACE, "measured_at"], keep="last", maintain_order=True)
@@ -75,9 +77,9 @@ def steps_of_day(
     own = named.with_columns(slot(pl.col("product_id"), pl.col("place")).alias("slot")).select(columns)
     totals = changes.filter(pl.col("measured_at").is_not_null()).select(columns)
     day = measured.sort("measured_at", "external_id").with_columns(pl.col("inbound_at").dt.epoch("us"))
-    newest = pl.concat([before, day.select(list(PLACES))]).unique(PLACE, keep="last", maintain_order=True)
+    newest = pl.concat([mine, day.select(list(PLACES))]).unique(PLACE, keep="last", maintain_order=True)
     start = changes.filter(pl.col("measured_at").is_null()).select("slot", "available")
-    return start, pl.concat([totals, own]).sort("measured_at", "slot"), newest.sort(PLACE)
+    return start, pl.concat([totals, own]).sort("measured_at", "slot"), pl.concat([others, newest]).sort(PLACE)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,6 @@ class Definitions:
 
 def through_the_day(
     slots: Products,
-    start: pl.DataFrame,
     steps: pl.DataFrame,
     rate: Sales,
     signals: Definitions,
@@ -102,10 +103,6 @@ def through_the_day(
     Returns:
         What was seen when, and whether there was some in a slot at some time of the day.
     """
-    carried = slots.index(start["slot"])
-    # Groups may have changed since the day before, so what was carried is added up again.
-    slots["available"][carried] = start["available"].to_numpy()
-    slots.index(steps["slot"])
     some = (slots["scarcity"] != UNMEASURED) & (slots["available"] > 0)
     seen = []
     for part in _rounds(steps):
