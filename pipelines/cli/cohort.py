@@ -9,15 +9,19 @@ import click
 import polars as pl
 
 from pipelines.calendar import day_of
-from pipelines.cli import cohort_asof, cohort_diff
+from pipelines.cli import cohort_asof
+from pipelines.cli.cohort_diff import diff
 from pipelines.cli.cohort_files import gallery, schema, validate
+from pipelines.cli.cohort_preview import computed_day, preview
 from pipelines.cli.cohort_sql import sql
 from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
+from pipelines.cli.query import run_query
 from pipelines.cohorts.catalogue import cohorts
-from pipelines.cohorts.explain import explain as explained
+from pipelines.cohorts.explain.published import definitions_on
+from pipelines.cohorts.explain.subject import cohort_of
+from pipelines.cohorts.explain.subject import explain as explained
 from pipelines.cohorts.language.words import in_words
 from pipelines.config import Tenant, Workspace
-from pipelines.errors import UsageError
 
 
 @click.group()
@@ -26,7 +30,7 @@ def cohort() -> None:
 
 
 _ASOF = (cohort_asof.list_members, cohort_asof.history, cohort_asof.verify)
-for _command in (*_ASOF, cohort_diff.diff, cohort_diff.preview, validate, schema, gallery, sql):
+for _command in (*_ASOF, diff, preview, validate, schema, gallery, sql):
     cohort.add_command(_command)
 
 
@@ -65,24 +69,53 @@ def list_cohorts(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
 def explain(
     workspace: Workspace, cohort_id: str, subject: str, tenant_id: str, as_of: datetime | None, as_json: bool
 ) -> None:
-    """Say why a visitor or customer is in a cohort at the end of a day, or what is missing first."""
+    """Say why a visitor or customer is in a cohort at the end of a day, or what is missing first.
+
+    Of a family name one cohort: <id>:<key>.
+    """
     tenant = workspace.tenant(tenant_id)
-    definitions = cohorts(tenant)
-    if cohort_id not in definitions:
-        raise UsageError(f"cohort {cohort_id!r} is not there; cohorts: {', '.join(definitions)}")
-    newest, _ = _newest_sizes(tenant)
-    day = as_of.date() if as_of else newest
-    if day is None or day not in tenant.lake.days("cohort_membership"):
-        raise UsageError(f"cohorts of {day or 'any day'} were not computed; run: murmur run --tenant {tenant_id}")
-    result = explained(tenant, definitions[cohort_id], subject, day_of(day, tenant.zone))
+    present = cohorts(tenant)
+    name = cohort_id.partition(":")[0]
+    if name in present:
+        cohort_of(present, cohort_id)
+    day = computed_day(tenant, as_of)
+    definitions = definitions_on(tenant, present, name, day)
+    asked = day_of(day, tenant.zone)
+    result = explained(tenant, definitions, cohort_id, subject, asked, lambda sql: run_query(tenant, sql)[1])
     emit(result, as_json, lambda: _print(result))
 
 
 def _print(result: dict[str, Any]) -> None:
-    table(["", ""], [[name, value] for name, value in result.items() if name != "evidence"])
-    evidence = result["evidence"]
+    left = result["left"]
+    told = {**result, "left": left and f"{_written(left['at'])} because of {left['because']}"}
+    hidden = ("tree", "evidence", "evidence_count")
+    table(["", ""], [[name, value] for name, value in told.items() if name not in hidden and value is not None])
+    click.echo()
+    table(["met", "part", "how it stands"], _lines(result["tree"], 0))
+    evidence, count = result["evidence"], result["evidence_count"]
     if evidence:
-        table(list(evidence[0]), [list(row.values()) for row in evidence], "evidence")
+        click.echo()
+        title = (
+            f"evidence: the newest {len(evidence)} of {count:,}" if count > len(evidence) else f"evidence: {count:,}"
+        )
+        table(list(evidence[0]), [list(row.values()) for row in evidence], title)
+
+
+def _lines(part: dict[str, Any], depth: int) -> list[list[Any]]:
+    """A part and all within it, indented; what must not hold says so."""
+    must = "" if part["wanted"] else "not: "
+    words = part.get("words") or {"all": "all of", "any": "any of", "none": "none of"}[part["kind"]]
+    lines = [[part["holds"] == part["wanted"], "  " * depth + must + words, part.get("stands") or ""]]
+    lines += [["", "  " * (depth + 1) + each["words"], _number(each["value"])] for each in part.get("terms", [])]
+    return [*lines, *(line for each in part.get("parts", []) for line in _lines(each, depth + 1))]
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _newest_sizes(tenant: Tenant) -> tuple[Any, dict[tuple[str, str], int]]:

@@ -1,8 +1,7 @@
-"""``murmur cohort diff`` and ``preview``: what another definition would come to. Nothing is published or sent."""
+"""``murmur cohort diff``: what another definition would come to. Nothing is published or sent."""
 
 from __future__ import annotations
 
-import time
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 import polars as pl
 
-from pipelines.cli.output import DAY, emit, json_option, note, table, tenant_option
+from pipelines.cli.output import DAY, emit, json_option, table, tenant_option
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.history import compare
 from pipelines.cohorts.history.checks import newest_day
@@ -94,45 +93,6 @@ def _print_diff(result: dict[str, Any]) -> None:
     if shown:
         click.echo()
         table(["would", "cohort", "subject", "entered at"], shown, "some of them")
-
-
-@click.command("preview")
-@click.argument("file", type=_FILE)
-@tenant_option
-@as_of_option
-@sample_option
-@json_option
-@click.pass_obj
-def preview(
-    workspace: Workspace, file: Path, tenant_id: str, as_of: datetime | None, sample: int, as_json: bool
-) -> None:
-    """Compute a definition that is not saved: its size, a sample, and what it shares with the other cohorts."""
-    tenant = workspace.tenant(tenant_id)
-    day = _day(tenant, as_of)
-    wanted = compare.from_file(tenant, file)
-    started = time.perf_counter()
-    side = compare.of_definition(tenant, wanted, day)
-    seconds = time.perf_counter() - started
-    result = {
-        "cohort_id": wanted.id,
-        "definition_version": side.version,
-        "as_of": day,
-        "size": side.members.height,
-        "seconds": round(seconds, 3),
-        "sample": _part(side.members, sample)["sample"],
-        "overlap": compare.overlap(tenant, side, day),
-    }
-    emit(result, as_json, lambda: _print_preview(result))
-
-
-def _print_preview(result: dict[str, Any]) -> None:
-    title = f"{result['size']:,} members of {result['cohort_id']} at the end of {result['as_of']}"
-    shown = [list(row.values()) for row in result["sample"]]
-    table(["cohort", "subject", "entered at"], shown, title)
-    if result["overlap"]:
-        click.echo()
-        table(["cohort", "size", "shared"], [list(row.values()) for row in result["overlap"]], "shared with")
-    note(f"computed in {result['seconds']} s; nothing was saved")
 
 
 def _day(tenant: Tenant, as_of: datetime | None) -> date:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipelines.cli.output import emit, json_option, note
 from pipelines.cohorts.language.gallery import page
 from pipelines.cohorts.language.json_schema import json_schema
+from pipelines.cohorts.language.problems import Problem
 from pipelines.cohorts.language.reading import validate as validated
 from pipelines.config import Workspace
 from pipelines.errors import UsageError
@@ -31,22 +33,21 @@ def validate(ctx: click.Context, files: tuple[Path, ...], tenant_id: str | None,
     """
     workspace: Workspace = ctx.obj
     found, problems = validated(workspace.tenant(tenant_id) if tenant_id else None, files)
-    result = {
-        "tenant": tenant_id,
-        "valid": not problems,
-        "cohorts": list(found),
-        "problems": [asdict(problem) for problem in problems],
-    }
+    tell(problems, {"tenant": tenant_id, "valid": not problems, "cohorts": list(found)}, as_json)
+    ctx.exit(WRONG if problems else 0)
+
+
+def tell(problems: list[Problem], result: dict[str, Any], as_json: bool) -> None:
+    """Print the problems of some files with the rest of a result, or that there is none."""
 
     def human() -> None:
         for problem in problems:
             click.echo(str(problem))
         wrong = len({problem.file for problem in problems})
         told = f"{_many(len(problems), 'problem')} in {_many(wrong, 'file')}"
-        note(told if problems else f"{len(found)} cohorts are valid")
+        note(told if problems else f"{len(result['cohorts'])} cohorts are valid")
 
-    emit(result, as_json, human)
-    ctx.exit(WRONG if problems else 0)
+    emit({**result, "problems": [asdict(problem) for problem in problems]}, as_json, human)
 
 
 @click.command()

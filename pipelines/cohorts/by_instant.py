@@ -41,7 +41,7 @@ def of_visitors(visitors: Visitors, definitions: Mapping[str, Cohort], days: Seq
     chosen = visitors_cohorts(definitions)
     if not chosen:
         return []
-    return _held(chosen, _VisitorRows(visitors, days).of, micros(days[-1].end))
+    return _held(chosen, VisitorRows(visitors, days).of, micros(days[-1].end))
 
 
 def visitors_cohorts(definitions: Mapping[str, Cohort]) -> list[Cohort]:
@@ -88,7 +88,7 @@ def lookback(cohort: Cohort) -> int | None:
     return longest
 
 
-class _VisitorRows:
+class VisitorRows:
     """Rows of visitors' streams for some days, with what lies before as far as each cohort looks back."""
 
     def __init__(self, visitors: Visitors, days: Sequence[Day]) -> None:

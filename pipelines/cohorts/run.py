@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -59,7 +59,12 @@ def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 
 
 def results(
-    tenant: Tenant, definitions: Mapping[str, Cohort], days: Sequence[date], *, state: Path | None = None
+    tenant: Tenant,
+    definitions: Mapping[str, Cohort],
+    days: Sequence[date],
+    *,
+    state: Path | None = None,
+    progress: Callable[[date], None] | None = None,
 ) -> Iterator[tuple[date, DayTables]]:
     """Rows of each wanted day, in order; state files are written on the way.
 
@@ -68,6 +73,7 @@ def results(
         definitions: cohorts by id; those that a rule names are among them.
         days: tenant days.
         state: folder of the state; the tenant's own where not given.
+        progress: told each day that was reached, wanted or on the way.
     """
     wanted = sorted(set(days))
     last = day_of(wanted[-1], tenant.zone)
@@ -82,6 +88,8 @@ def results(
     day_rows = _Days(setup, sides, orders, wanted)
     # The next days are computed while these are published.
     for found in ahead(stateful_days(setup, wanted), CHECKPOINT_DAYS):
+        if progress:
+            progress(found.day.date)
         if found.day.date in day_rows.wanted:
             yield found.day.date, day_rows.tables(found)
         else:

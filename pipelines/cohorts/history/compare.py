@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from pipelines.cohorts.catalogue import cohorts
-from pipelines.cohorts.history import official
 from pipelines.cohorts.history.definitions import definition, register_of, timeline
 from pipelines.cohorts.history.publish import load
 from pipelines.cohorts.history.versions import Defined, closure, named
@@ -113,22 +111,6 @@ def counting_version(tenant: Tenant, cohort: str, day: date) -> str:
             f"cohort {cohort!r} does not count on {day}; cohorts: {', '.join(sorted(active)) or 'none yet'}"
         )
     return active[cohort]
-
-
-def overlap(tenant: Tenant, side: Side, day: date) -> list[dict[str, Any]]:
-    """Of each cohort that counts on the day with the same kind of subject: its size and how many members are shared.
-
-    Sorted by the number of shared members, most first.
-    """
-    kinds = side.members["subject_type"].unique()
-    others = official.membership(tenant, day).filter(
-        pl.col("is_member") & pl.col("subject_type").is_in(kinds.implode())
-    )
-    shared = pl.col("subject").is_in(side.members["subject"].unique().implode())
-    found = others.group_by("cohort_id").agg(
-        pl.len().cast(pl.Int64).alias("size"), shared.sum().cast(pl.Int64).alias("shared")
-    )
-    return found.sort("shared", "cohort_id", descending=[True, False]).to_dicts()
 
 
 def _names(wanted: Defined, present: Mapping[str, Cohort]) -> set[str]:

@@ -102,6 +102,11 @@ def in_words(cohort: Cohort) -> str:
     return "; ".join([said.enters, f"leaves: {said.leaves}", *said.held])
 
 
+def leaf_in_words(cohort: Cohort, leaf: Rule, holds: bool, *, leaving: bool = False) -> str:
+    """A leaf of the rule, or its opposite, as people would say it; with the bounds of leaving where asked for."""
+    return _LEAVES[type(leaf)](cohort, leaf, holds, leaving)
+
+
 def _said(cohort: Cohort, rule: Rule, holds: bool, leaving: bool, inside: bool = False) -> str:
     """A rule or its opposite; by De Morgan the opposite of all is any of the opposites."""
     if isinstance(rule, All | AnyOf | NoneOf):

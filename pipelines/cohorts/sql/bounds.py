@@ -67,6 +67,21 @@ def _bounds(ctx: Context, scope: Scope, bound: Bound, value: Value, parts: Parts
 
 
 def _percentile(ctx: Context, scope: Scope, bound: Percentile, value: Value, parts: Parts) -> Number:
+    found, whole = percentile(ctx, scope, bound, value)
+    join = f"m.key = {found}.key" if scope.cohort.for_each else "true"
+    placed = ctx.statement.add(
+        f"bound_{found}",
+        f"SELECT {scope.shown}, {found}.num, {found}.den\nFROM {scope.moments} m LEFT JOIN {found} ON {join}",
+    )
+    parts.use(placed)
+    return Number(f"{placed}.num", "1" if whole else f"{placed}.den")
+
+
+def percentile(ctx: Context, scope: Scope, bound: Percentile, value: Value) -> tuple[str, bool]:
+    """Part with the percentile of the day before, and whether it is a whole number.
+
+    Its columns are ``key`` (in a family), ``num`` and ``den``; it has no row where there is none.
+    """
     if scope.day is None or not scope.by_day:
         raise UsageError(f"cohort {scope.cohort.id}: a percentile is known by day; write evaluate: day")
     end = ctx.start(scope.day)
@@ -105,13 +120,7 @@ def _percentile(ctx: Context, scope: Scope, bound: Percentile, value: Value, par
     found = ctx.statement.add(
         "percentile", f"SELECT {key.replace('m.', '')}num, den FROM {ranked}\nWHERE {' AND '.join(wanted)}"
     )
-    join = f"m.key = {found}.key" if scope.cohort.for_each else "true"
-    placed = ctx.statement.add(
-        f"bound_{found}",
-        f"SELECT {scope.shown}, {found}.num, {found}.den\nFROM {scope.moments} m LEFT JOIN {found} ON {join}",
-    )
-    parts.use(placed)
-    return Number(f"{placed}.num", "1" if then.whole else f"{placed}.den")
+    return found, then.whole
 
 
 def _all_rows(ctx: Context, scope: Scope) -> str:

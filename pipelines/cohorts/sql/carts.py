@@ -37,6 +37,20 @@ def members(ctx: Context, cohort: Cohort) -> str:
     raise UsageError(f"cohort {cohort.id}: rule: SQL knows carts alone, with a value, or with a signal; not together")
 
 
+def bounds_sql(ctx: Context, cohort: Cohort) -> str:
+    """One SELECT with the bound of a cohort of valuable carts on each tenant day: ``date`` and ``bound``.
+
+    The days are those from the first cart step on.
+    """
+    assert isinstance(cohort.rule, All)  # noqa: S101
+    parent, leaf = cohort.rule.all
+    assert isinstance(parent, Member) and isinstance(leaf, CartValue)  # noqa: S101
+    base = ctx.cohorts[parent.cohort]
+    _abandoned(ctx, base)
+    _day_bounds(ctx, Scope(cohort, "", ctx.day), base, leaf)
+    return ctx.statement.text("SELECT date, bound FROM day_bounds")
+
+
 def _named(ctx: Context, cohort: Cohort, carts: str) -> str:
     return ctx.statement.add(f"in_{cohort.id}", f"SELECT DISTINCT subject FROM {carts}")
 

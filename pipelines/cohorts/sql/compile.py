@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from pipelines.cohorts.language.bounds import Percentile
 from pipelines.cohorts.language.rules import (
     All,
     AnyOf,
@@ -23,6 +24,7 @@ from pipelines.cohorts.language.rules import (
     leaves,
     named_cohorts,
 )
+from pipelines.cohorts.language.values import Value
 from pipelines.cohorts.language.vocabulary import PRODUCT, streams
 from pipelines.cohorts.sql import bounds, carts
 from pipelines.cohorts.sql import leaves as parts_of
@@ -67,6 +69,25 @@ def members_sql(
     found = carts.members(ctx, cohort) if cohort.of_cart else _members(ctx, cohort, _asked(ctx, cohort))
     name = f"{quoted(cohort.id + ':')} || key" if cohort.for_each else quoted(cohort.id)
     return ctx.statement.text(f"SELECT {name} AS cohort_id, subject\nFROM {found}\nORDER BY ALL")
+
+
+def percentile_sql(
+    cohort: Cohort,
+    cohorts: Mapping[str, Cohort],
+    bound: Percentile,
+    value: Value,
+    day: date,
+    zone: ZoneInfo,
+    currency: str,
+) -> str:
+    """One SELECT with a percentile that a day rule compares with on a day, read from the lake's tables.
+
+    Its columns are ``num`` and ``den``, and in a family ``key``; it has no row where there is none.
+    """
+    groups = "group_id" in repr([each.model_dump(include={"for_each", "rule"}) for each in _reached(cohort, cohorts)])
+    ctx = Context(cohorts, day, zone, currency, True, None, groups)
+    found, _ = bounds.percentile(ctx, _asked(ctx, cohort), bound, value)
+    return ctx.statement.text(f"SELECT num, den{', key' if cohort.for_each else ''} FROM {found}")
 
 
 def _reached(cohort: Cohort, cohorts: Mapping[str, Cohort]) -> Iterator[Cohort]:

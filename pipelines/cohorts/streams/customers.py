@@ -105,6 +105,7 @@ def _money(source: Customers) -> pl.DataFrame:
         pl.lit(INF, dtype=pl.Int64).alias("until"),
         "kind",
         "net_minor",
+        "order_id",
     )
     return _merged(spans, source.merges)
 
@@ -137,7 +138,7 @@ def _link_clicks(source: Customers) -> pl.DataFrame:
     lake = source.tenant.lake
     days = [day for day in lake.days("link_clicks") if day <= source.last.date]
     rows = lake.scan("link_clicks", days).select(
-        pl.col("customer_id").alias("subject"), _micros("occurred_at").alias("at"), "campaign_id", "link_id"
+        pl.col("customer_id").alias("subject"), _micros("occurred_at").alias("at"), "campaign_id", "link_id", "event_id"
     )
     return _happened(rows.collect(), source)
 
