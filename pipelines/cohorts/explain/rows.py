@@ -14,6 +14,7 @@ from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.language.values import AnyIn, AtLeast, AtMost, Where
 from pipelines.cohorts.language.vocabulary import PRODUCT, streams
 from pipelines.cohorts.streams.customers import Customers
+from pipelines.cohorts.streams.sessions import FIELDS
 from pipelines.cohorts.streams.visitors import ACTS, Visitors
 from pipelines.config import Tenant
 from pipelines.storage.lake import Lake
@@ -110,7 +111,12 @@ class Rows:
             frames = [self._visitors.rows(stream, names, each, self.day.date) for each in days]
             return pl.concat(frames) if frames else self._visitors.rows(stream, names, self.day.date, self.day.date)
         if cohort.evaluate == "instant":
-            return VisitorRows(self._visitors, [self.day]).of(cohort)(stream, names, ())
+            source = VisitorRows(self._visitors, [self.day]).of(cohort)
+            asked = names & set(FIELDS)
+            if not asked or source.sessions is None:
+                return source.rows(stream, names, ())
+            found = source.rows(stream, names - asked | {"session_id"}, ())
+            return source.sessions(found.filter(pl.col("subject") == self.subject))
         firsts = [day for table in _VISITED for day in self.tenant.lake.days(table)[:1]]
         days = days_between(min([*firsts, self.day.date]), self.day.date)
         return self._visitors.between(stream, names, days, pl.lit(True))

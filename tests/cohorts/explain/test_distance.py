@@ -170,7 +170,7 @@ def test_nobody_has_nothing(workspace):
 
 def test_people_read_a_table(workspace):
     base = ["--home", str(workspace.home), "--tenants", str(workspace.tenants), "cohort", "explain"]
-    done = CliRunner().invoke(cli, [*base, "vip", "c1", "--tenant", "acme"])
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(cli, [*base, "vip", "c1", "--tenant", "acme"])
     assert done.exit_code == 0, done.output
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "missing orders in the last 365 days: 1, needs at least 2: 1 short" in lines

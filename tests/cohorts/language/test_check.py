@@ -190,10 +190,11 @@ WRONG = [
         "belong together",
     ),
     (
-        "{value: {since: order}, at_least: {multiple: $m, of: {median_gap: order}}}",
-        DAY,
+        "{value: {since: order}, at_least: {multiple: $m, of: "
+        "{median_gap: order, fewer_than: $n, otherwise: category}}}",
+        {},
         "rule.at_least.of",
-        "followed at instants only",
+        "write evaluate: day",
     ),
     ("{value: {count: order}, at_least: {greatest: [$m, $n]}}", {}, "rule.at_least", "or evaluate: day"),
     ("{value: {since: order}, equals: $week}", {}, "rule.equals", "no instant exactly so long"),
