@@ -26,8 +26,8 @@ import polars as pl
 import signals as _signals_bench
 
 from pipelines.calendar import days_between
-from pipelines.cohorts.run import OUTPUTS
-from pipelines.cohorts.run import run as run_cohorts
+from pipelines.cohorts.history.publish import run as run_cohorts
+from pipelines.cohorts.history.versions import TABLES as OUTPUTS
 from pipelines.config import Tenant, TenantConfig
 from pipelines.facts.events import CART_COLUMNS
 from pipelines.facts.steps import event_facts

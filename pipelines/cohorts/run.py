@@ -1,4 +1,4 @@
-"""The step: a range of days in one pass, with state in memory and one commit per table."""
+"""A range of days in one pass: the rows of every cohort of a set of definitions, day by day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pipelines.ahead import ahead
 from pipelines.calendar import Day, day_of
 from pipelines.cohorts import order_day, tables
 from pipelines.cohorts.by_instant import of_customers, of_visitors
-from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.instants.days import Held, cut
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.links import linked_at, linked_each, spans
@@ -24,10 +23,8 @@ from pipelines.cohorts.streams.visitors import Visitors
 from pipelines.config import Tenant
 from pipelines.signals.chain import CHECKPOINT_DAYS
 from pipelines.signals.demand import micros
-from pipelines.storage.lake import Commit, Lake
+from pipelines.storage.lake import Lake
 from pipelines.storage.pinned import Pinned
-
-OUTPUTS = ("cohort_membership", "cohort_transitions", "cohort_sizes")
 
 
 @dataclass(frozen=True)
@@ -37,25 +34,6 @@ class DayTables:
     membership: pl.DataFrame
     transitions: pl.DataFrame
     sizes: pl.DataFrame
-
-
-def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
-    """Publish ``cohort_membership``, ``cohort_transitions`` and ``cohort_sizes`` of the days.
-
-    Raises:
-        UsageError: a definition is wrong.
-        MurmurError: transitions do not add up; nothing is published.
-    """
-    wanted = sorted(set(days))
-    definitions = cohorts(tenant)
-    lake = tenant.lake
-    with lake.writer(OUTPUTS[0]) as members, lake.writer(OUTPUTS[1]) as moves, lake.writer(OUTPUTS[2]) as sizes:
-        for day, rows in results(tenant, definitions, wanted):
-            members.put(day, rows.membership)
-            moves.put(day, rows.transitions)
-            sizes.put(day, rows.sizes)
-    assert members.commit and moves.commit and sizes.commit  # noqa: S101
-    return {OUTPUTS[0]: members.commit, OUTPUTS[1]: moves.commit, OUTPUTS[2]: sizes.commit}
 
 
 def results(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import cli
 from pipelines.cohorts.catalogue import SHIPPED
-from pipelines.cohorts.run import run
+from pipelines.cohorts.history.publish import run
 from pipelines.signals.run import run as run_signals
 from tests.cohorts.retailer import DAYS, write_history
 from tests.conftest import make_workspace

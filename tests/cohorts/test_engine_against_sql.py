@@ -10,7 +10,7 @@ import pytest
 from pipelines.calendar import day_of, days_between
 from pipelines.cli.query import run_query
 from pipelines.cohorts.catalogue import cohorts
-from pipelines.cohorts.run import run
+from pipelines.cohorts.history.publish import run
 from pipelines.cohorts.sql.compile import members_sql
 from pipelines.cohorts.sql.scope import micros
 from schemas.registry import LAKE

@@ -8,7 +8,7 @@ from pipelines.calendar import day_of, days_between
 from pipelines.cli.query import run_query
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain.subject import explain
-from pipelines.cohorts.run import run
+from pipelines.cohorts.history.publish import run
 from tests.cohorts.streams_cases import ZONE
 from tests.cohorts.tables_cases import tables_case
 from tests.cohorts.test_engine_against_sql import PARAMETERS, publish

@@ -9,7 +9,7 @@ from pipelines.calendar import day_of
 from pipelines.cli.query import run_query
 from pipelines.cohorts.catalogue import cohorts
 from pipelines.cohorts.explain.subject import explain
-from pipelines.cohorts.run import run
+from pipelines.cohorts.history.publish import run
 from pipelines.signals.run import run as run_signals
 from tests.cohorts.retailer import DAYS, write_history
 from tests.conftest import make_workspace

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pipelines.calendar import days_between
 from pipelines.cli.main import cli
 from pipelines.cohorts.explain.shown import duration, gap
-from pipelines.cohorts.run import run
+from pipelines.cohorts.history.publish import run
 from pipelines.signals.units import DAY, HOUR, MINUTE
 from tests.cohorts.retailer import write
 from tests.conftest import make_workspace
