@@ -74,7 +74,9 @@ class Shop:
 
     def __call__(self, *words: str) -> str:
         places = ["--home", str(self.workspace.home), "--tenants", str(self.workspace.tenants)]
-        done = CliRunner().invoke(cli, [*places, *words, "--tenant", "acme"], catch_exceptions=False)
+        done = CliRunner(env={"COLUMNS": "300"}).invoke(
+            cli, [*places, *words, "--tenant", "acme"], catch_exceptions=False
+        )
         assert done.exit_code == 0, done.output
         return done.stdout
 

@@ -37,10 +37,12 @@ def materialisations(retailer, table):
 def test_one_run_materialises_every_day_with_its_own_numbers(retailer):
     found = materialisations(retailer, "cohort_sizes")
     assert sorted(found) == [day.isoformat() for day in DAYS]
-    sizes = retailer.tenant.lake.read("cohort_sizes").filter(cohort_id="cart_abandoner")
+    sizes_of_all = retailer.tenant.lake.read("cohort_sizes")
+    sizes = sizes_of_all.filter(cohort_id="cart_abandoner")
     for row in sizes.iter_rows(named=True):
         assert found[row["date"].isoformat()]["size cart_abandoner"].value == row["size"]
-        assert found[row["date"].isoformat()]["dagster/partition_row_count"].value == 5
+        rows = sizes_of_all.filter(date=row["date"]).height
+        assert found[row["date"].isoformat()]["dagster/partition_row_count"].value == rows > 25
     assert found[LAST.isoformat()]["preview"].records
 
 
