@@ -48,7 +48,7 @@ def list_cohorts(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
             "subject": each.subject,
             "rule": in_words(each),
             "definition_version": each.definition_version,
-            "size": sizes.get((each.id, each.definition_version)),
+            "size": sizes.get((each.id, each.definition_version), 0 if day and each.for_each else None),
             "date": day,
         }
         for each in cohorts(tenant).values()
@@ -122,7 +122,8 @@ def _newest_sizes(tenant: Tenant) -> tuple[Any, dict[tuple[str, str], int]]:
     days = tenant.lake.days("cohort_sizes")
     if not days:
         return None, {}
-    rows = tenant.lake.scan("cohort_sizes", days[-1:]).select(
-        pl.struct("cohort_id", "definition_version").alias("key"), "size"
-    )
-    return days[-1], {(row["cohort_id"], row["definition_version"]): size for row, size in rows.collect().iter_rows()}
+    # A family is listed once, with the memberships of all its cohorts.
+    family = pl.col("cohort_id").str.split(":").list.first().alias("cohort_id")
+    rows = tenant.lake.scan("cohort_sizes", days[-1:]).select(family, "definition_version", "size")
+    summed = rows.group_by("cohort_id", "definition_version").agg(pl.col("size").sum()).collect()
+    return days[-1], {(cohort, version): size for cohort, version, size in summed.iter_rows()}
