@@ -12,7 +12,8 @@ from pipelines.cohorts.instants.days import Held
 from pipelines.cohorts.instants.evaluate import Source, evaluate, parts_shown
 from pipelines.cohorts.language.matches import Matches, holds
 from pipelines.cohorts.language.order import in_order
-from pipelines.cohorts.language.rules import Cohort, Left, Member, Then, Without, leaves
+from pipelines.cohorts.language.rules import Cohort, Compare, Left, Member, Then, Without, leaves
+from pipelines.cohorts.language.values import Count
 from pipelines.cohorts.orders import ORDER, RETURN
 from pipelines.cohorts.streams.customers import Customers
 from pipelines.cohorts.streams.sessions import with_sessions
@@ -64,8 +65,19 @@ def _held(chosen: Sequence[Cohort], source: Callable[[Cohort], Source], horizon:
                 own = pl.col("key") == key
                 found.append(Held(f"{cohort.id}:{key}", rows.filter(own), parts.filter(own)))
         else:
-            found.append(Held(cohort.id, rows, parts, parts_shown(cohort)))
+            found.append(Held(cohort.id, rows, parts, parts_shown(cohort), _needed(cohort)))
     return found
+
+
+def _needed(cohort: Cohort) -> tuple[int, int] | None:
+    """Orders and time of a rule that is nothing but so many orders within a time."""
+    rule = cohort.rule
+    if not isinstance(rule, Compare) or not isinstance(rule.value, Count) or rule.comparison != "at_least":
+        return None
+    value = rule.value
+    if value.count != "order" or value.where or not value.within:
+        return None
+    return cohort.param(str(rule.bound)), cohort.param(value.within)
 
 
 def lookback(cohort: Cohort) -> int | None:

@@ -113,6 +113,9 @@ def _computed(known: History, held: Held, day: Day) -> Result:
     told = moved.with_columns(pl.col("at").alias("seen_at")).join(found, on=key, how="left")
     shown = listed.join(found, on=key, how="left")
     newest = pl.when("is_member").then(pl.max_horizontal("updated_at", "counted_at")).otherwise("updated_at")
+    if held.needed and held.needed[1] <= YEAR:
+        oldest = pl.col("ordered_at").list.get(held.needed[0] - 1, null_on_oob=True) + held.needed[1]
+        shown = shown.with_columns(pl.when("is_member").then(oldest).otherwise("expires_at").alias("expires_at"))
     return Result(
         told.select(*moved.columns, *CONTEXT),
         shown.with_columns(newest.alias("updated_at")).select(*members.columns, *CONTEXT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import polars as pl
 import pytest
 
 from pipelines.cohorts.history.publish import run as publish_cohorts
@@ -90,3 +91,23 @@ def test_a_late_correction_restarts_before_it(tmp_path):
     run_signals(fresh, DAYS)
     run_cohorts(fresh, DAYS)
     assert files(tenant) == files(fresh)
+
+
+def test_repeat_purchasers_expire_when_the_second_newest_order_is_too_old(tmp_path):
+    tenant = make_tenant(tmp_path, "Europe/London")
+    write_history(tenant, 1)
+    run_signals(tenant, DAYS)
+    publish_cohorts(tenant, DAYS)
+    rows = tenant.lake.read("cohort_membership").filter(pl.col("is_member"), cohort_id="repeat_purchaser")
+    left = tenant.lake.read("cohort_transitions").filter(
+        cohort_id="repeat_purchaser", direction="exited", caused_by="expiry"
+    )
+    assert rows.height and left.height
+    assert rows["expires_at"].null_count() == 0
+    assert (rows["expires_at"] > rows["entered_at"]).all()
+    # Who left by expiry left at the instant that was told the day before.
+    told = rows.with_columns((pl.col("date") + pl.duration(days=1)).alias("date")).select(
+        "date", "subject", "expires_at"
+    )
+    joined = left.join(told, on=["date", "subject"])
+    assert joined.height and (joined["expires_at"] == joined["effective_at"]).all()

@@ -20,12 +20,15 @@ class Held:
         times: ``truth.TIMES`` of the subjects, apart from each other.
         parts: ``TIMES`` of what they are made of, with when each part ends if nothing happens.
         shown: name of the context's list of the parts' keys; empty where there is none.
+        needed: for a rule of so many orders within a time: how many, and the time; it ends when the oldest of the
+            newest so many is older.
     """
 
     cohort_id: str
     times: pl.DataFrame
     parts: pl.DataFrame
     shown: str = ""
+    needed: tuple[int, int] | None = None
 
 
 def cut(held: Held, day: Day) -> tuple[pl.DataFrame, pl.DataFrame]:
