@@ -133,7 +133,7 @@ class VisitorRows:
         if stream == "crossing":
             return _crossings(self._visitors.lake, dates).filter(holds(conditions))
         told = [pl.lit(cause, dtype=pl.Int32).alias(name) for name, cause in (("came", ORDER), ("went", RETURN))]
-        return self._visitors.between(stream, fields, dates, holds(conditions)).with_columns(told)
+        return self._visitors.between(stream, fields, dates, conditions).with_columns(told)
 
 
 def _crossings(lake: Pinned, days: Sequence[date]) -> pl.DataFrame:

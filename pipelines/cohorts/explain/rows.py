@@ -119,7 +119,7 @@ class Rows:
             return source.sessions(found.filter(pl.col("subject") == self.subject))
         firsts = [day for table in _VISITED for day in self.tenant.lake.days(table)[:1]]
         days = days_between(min([*firsts, self.day.date]), self.day.date)
-        return self._visitors.between(stream, names, days, pl.lit(True))
+        return self._visitors.between(stream, names, days)
 
 
 _EVER = 2**63 - 1

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.cohorts.cart_state import INF
+from pipelines.cohorts.language.matches import Matches, holds
 from pipelines.cohorts.streams.states import SIGNAL, States
 from pipelines.config import Tenant
 from pipelines.signals.units import DAY
@@ -66,11 +67,19 @@ class Visitors:
         frame = self.table(table, day, columns)
         return self._shaped(stream, frame.lazy(), sorted(fields), [day]).collect()
 
-    def between(self, stream: str, fields: Iterable[str], days: Sequence[date], where: pl.Expr) -> pl.DataFrame:
-        """Rows of a stream that are anchored on consecutive days and satisfy a condition; as ``rows`` otherwise."""
+    def between(
+        self, stream: str, fields: Iterable[str], days: Sequence[date], conditions: Matches = ()
+    ) -> pl.DataFrame:
+        """Rows of a stream that are anchored on consecutive days and satisfy conditions; as ``rows`` otherwise."""
         table, columns = _READ[stream]
         scan = self.lake.scan(table, days).select(columns)
-        return self._shaped(stream, scan, sorted(fields), days).filter(where).collect()
+        for name, match in conditions:
+            if name.startswith(SIGNAL) and match.any_in:
+                # Products that never had such a state are most of them, and need not be looked up at each instant.
+                moves = self.states.changes(name.removeprefix(SIGNAL), days)
+                wanted = moves.filter(pl.col("state").is_in(list(match.any_in))).select("product_id").unique()
+                scan = scan.join(wanted.lazy(), on="product_id", how="semi")
+        return self._shaped(stream, scan, sorted(fields), days).filter(holds(conditions)).collect()
 
     def products(self, stream: str, day: date) -> pl.DataFrame:
         """What visitors did with products on a day: ``flockr_vid``, ``at``, ``product_id`` and more of the table."""
