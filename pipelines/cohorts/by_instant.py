@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import polars as pl
@@ -37,12 +38,58 @@ def of_customers(definitions: Mapping[str, Cohort], known: Customers) -> list[He
     return _held(chosen, lambda cohort: Source(rows), horizon)
 
 
-def of_visitors(visitors: Visitors, definitions: Mapping[str, Cohort], days: Sequence[Day]) -> list[Held]:
-    """When visitors are in the cohorts of theirs that are evaluated by instant, but carts, on some days in a row."""
+def of_visitors(
+    visitors: Visitors,
+    definitions: Mapping[str, Cohort],
+    days: Sequence[Day],
+    began: Mapping[str, pl.DataFrame] | None = None,
+) -> list[Held]:
+    """When visitors are in the cohorts of theirs that are evaluated by instant, but carts, on some days in a row.
+
+    Args:
+        visitors: their streams.
+        definitions: every cohort by id.
+        days: the days.
+        began: cohort -> ``subject`` and ``began`` of those who are in when the first day begins. A membership may be
+            made of many parts, so that what decides who is in says nothing of how long; without this it is found from
+            everything that ever happened.
+    """
     chosen = visitors_cohorts(definitions)
     if not chosen:
         return []
-    return _held(chosen, VisitorRows(visitors, days).of, micros(days[-1].end))
+    found = _held(chosen, VisitorRows(visitors, days, whole=began is None).of, micros(days[-1].end))
+    if began is None:
+        return found
+    return [_since(held, began.get(held.cohort_id), micros(days[0].start)) for held in found]
+
+
+def _since(held: Held, began: pl.DataFrame | None, at: int) -> Held:
+    """The cohort with memberships that hold at an instant from when they really began."""
+    if began is None:
+        return held
+    joined = held.times.join(began, on="subject", how="left", maintain_order="left")
+    inside = (pl.col("start") < at) & (pl.col("end") >= at) & pl.col("began").is_not_null()
+    start = pl.when(inside).then("began").otherwise("start").alias("start")
+    return replace(held, times=joined.with_columns(start).drop("began"))
+
+
+def inside(held: Held, at: int) -> pl.DataFrame:
+    """``subject`` and ``began`` of those who are in when a day begins."""
+    rows = held.times.filter((pl.col("start") < at) & (pl.col("end") >= at))
+    return rows.select("subject", pl.col("start").alias("began"))
+
+
+def published(lake: Pinned, definitions: Mapping[str, Cohort], day: date) -> dict[str, pl.DataFrame] | None:
+    """``began`` for ``of_visitors`` as the memberships of a day say; None where they are not all there."""
+    wanted = {each.id: each.definition_version for each in visitors_cohorts(definitions)}
+    sizes = lake.scan("cohort_sizes", [day]).select("cohort_id", "definition_version").collect()
+    if not set(wanted.items()) <= set(sizes.iter_rows()):
+        return None
+    rows = lake.scan("cohort_membership", [day]).filter(
+        pl.col("is_member") & pl.col("definition_version").is_in(sorted(wanted.values()))
+    )
+    members = rows.select("cohort_id", "subject", pl.col("entered_at").dt.epoch("us").alias("began")).collect()
+    return {key: members.filter(pl.col("cohort_id") == key).drop("cohort_id") for key in wanted}
 
 
 def visitors_cohorts(definitions: Mapping[str, Cohort]) -> list[Cohort]:
@@ -103,15 +150,15 @@ def lookback(cohort: Cohort) -> int | None:
 class VisitorRows:
     """Rows of visitors' streams for some days, with what lies before as far as each cohort looks back."""
 
-    def __init__(self, visitors: Visitors, days: Sequence[Day]) -> None:
-        self._visitors, self._days = visitors, days
+    def __init__(self, visitors: Visitors, days: Sequence[Day], *, whole: bool = False) -> None:
+        self._visitors, self._days, self._whole = visitors, days, whole
         known = [day for name in ("visitor_acts", "visitor_orders") for day in visitors.lake.days(name)[:1]]
         self._first = min([*known, days[0].date])
         self._kept: dict[tuple[object, ...], pl.DataFrame] = {}
 
     def of(self, cohort: Cohort) -> Source:
         """Source of rows for one cohort."""
-        back = lookback(cohort)
+        back = None if self._whole else lookback(cohort)
         first = self._first
         if back is not None:
             first = max(first, self._days[0].date - timedelta(days=-(-back // DAY)) - SESSION)

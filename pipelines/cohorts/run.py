@@ -12,7 +12,7 @@ import polars as pl
 from pipelines.ahead import ahead
 from pipelines.calendar import Day, day_of
 from pipelines.cohorts import order_day, tables
-from pipelines.cohorts.by_instant import of_customers, of_visitors
+from pipelines.cohorts.by_instant import inside, of_customers, of_visitors, published
 from pipelines.cohorts.instants.days import Held, cut
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.links import linked_at, linked_each, spans
@@ -144,9 +144,17 @@ class _Days:
             at = self._ordered.index(day.date)
             dates = next(stretches(_in_a_row(self._ordered[at:]), self._acts, self._ordered[-1]))
             days = [day_of(each, self.setup.tenant.zone) for each in dates]
-            found = of_visitors(Visitors(self.setup.tenant, self.setup.lake), self.setup.definitions, days)
+            source = Visitors(self.setup.tenant, self.setup.lake)
+            found = of_visitors(source, self.setup.definitions, days, self._began(days[0]))
             self._visitors = dict.fromkeys(dates, found)
         return self._visitors[day.date]
+
+    def _began(self, day: Day) -> dict[str, pl.DataFrame] | None:
+        """Since when visitors are in who are when a day begins: by the days before it, else by what is published."""
+        before = day.date - timedelta(days=1)
+        if before in self._visitors:
+            return {each.cohort_id: inside(each, micros(day.start)) for each in self._visitors[before]}
+        return published(self.setup.lake, self.setup.definitions, before)
 
     def _instants(self, day: Day) -> list[tuple[Result, str]]:
         parts = []
