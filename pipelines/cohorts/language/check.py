@@ -80,6 +80,10 @@ def _endings(scope: Scope) -> None:
     window(scope, "dwell", cohort.dwell)
     window(scope, "cooldown", cohort.cooldown)
     absent = any(isinstance(leaf, Without) for leaf in leaves(cohort.rule))
+    held = ("dwell", "cooldown") if absent else ("dwell", "cooldown", "ttl")
+    for name in () if scope.by_day else held:
+        if getattr(cohort, name) is not None:
+            scope.say(name, "holds no membership at instants", "write evaluate: day, or remove it")
     if cohort.until and not absent:
         scope.say("until", "ends what a rule of absence began, and there is none", "remove it, or add a without leaf")
         return

@@ -33,7 +33,7 @@ def test_the_catalogue_has_no_problem():
         ("{value: {last: order}, at_least: {percentile: $share}}", DAY),
         ("{first: {event: [view]}, then: {event: [buy]}, same: category, lasts: $week}", VISITOR),
         ("{value: {count: order, where: {net_minor: {at_least: $money}, side: outlet}}, at_least: $n}", {}),
-        ("{first: {event: [view]}, then: {event: [buy]}, same: product_id, lasts: $week}", {**VISITOR, "ttl": "$week"}),
+        ("{first: {event: [view]}, then: {event: [buy]}, same: product_id, lasts: $week}", VISITOR),
     ],
 )
 def test_what_is_right_has_none(rule, more):
@@ -280,7 +280,10 @@ WRONG = [
         "until.0",
         "ends abandoned carts only",
     ),
-    (ORDERS, {"ttl": "$m"}, "ttl", "here stands a duration"),
+    (ORDERS, {"evaluate": "day", "ttl": "$m"}, "ttl", "here stands a duration"),
+    (ORDERS, {"ttl": "$week"}, "ttl", "holds no membership at instants"),
+    (ORDERS, {"dwell": "$week"}, "dwell", "holds no membership at instants"),
+    (ORDERS, {"cooldown": "$week"}, "cooldown", "holds no membership at instants"),
     (ORDERS, {"evaluate": "day", "dwell": "$short"}, "dwell", "no whole number of days"),
     (ORDERS, {"params": {"n": {"value": 3, "unit": "count"}, "k": {"value": 3, "unit": "count"}}}, "params.k", "uses"),
     ("{value: {count: order}, at_most: $n}", {}, "rule", "holds for everyone who never did anything"),
