@@ -30,7 +30,7 @@ def transitions(result: Result, kind: str, tenant: str, versions: Mapping[str, s
         *_sides(kind),
         identifiers(parts).alias("transition_id"),
         instant("at").alias("effective_at"),
-        _version(versions),
+        _version(versions, result.transitions["cohort_id"]),
     )
     return _shaped(rows, tuple(COHORT_TRANSITIONS))
 
@@ -40,7 +40,7 @@ def membership(result: Result, kind: str, versions: Mapping[str, str]) -> pl.Dat
     rows = result.members.with_columns(
         *_sides(kind),
         *[instant(name).alias(name) for name in ("entered_at", "expires_at", "updated_at")],
-        _version(versions),
+        _version(versions, result.members["cohort_id"]),
     )
     return _shaped(rows, tuple(COHORT_MEMBERSHIP))
 
@@ -55,9 +55,11 @@ def _sides(kind: str) -> list[pl.Expr]:
     ]
 
 
-def _version(versions: Mapping[str, str]) -> pl.Expr:
-    family = pl.col("cohort_id").str.split_exact(":", 1).struct.field("field_0")
-    return family.replace_strict(dict(versions), return_dtype=pl.String).alias("definition_version")
+def _version(versions: Mapping[str, str], cohorts: pl.Series) -> pl.Expr:
+    """Version of each row's cohort; those of a family have that of the family. Ids are split once, not once a row."""
+    found = cohorts.rle().struct.field("value").unique()
+    known = {cohort: versions[cohort.split(":", 1)[0]] for cohort in found}
+    return pl.col("cohort_id").replace_strict(known, return_dtype=pl.String).alias("definition_version")
 
 
 def instant(name: str) -> pl.Expr:
@@ -97,7 +99,8 @@ def sizes(
         [members["cohort_id"].rle().struct.field("value"), moved["cohort_id"].rle().struct.field("value")]
     )
     listed = sorted({*single, *found.unique()})
-    base = pl.DataFrame({"cohort_id": listed}, schema={"cohort_id": pl.String}).with_columns(_version(versions))
+    base = pl.DataFrame({"cohort_id": listed}, schema={"cohort_id": pl.String})
+    base = base.with_columns(_version(versions, base["cohort_id"]))
     inside = _counts(members.with_columns(pl.col("is_member").alias("counted")), "size")
     flows = [
         _counts(moved.with_columns((pl.col("direction") == direction).alias("counted")), direction)
