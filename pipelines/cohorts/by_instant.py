@@ -18,7 +18,7 @@ from pipelines.cohorts.language.values import Count
 from pipelines.cohorts.orders import ORDER, RETURN
 from pipelines.cohorts.streams.customers import Customers
 from pipelines.cohorts.streams.sessions import with_sessions
-from pipelines.cohorts.streams.visitors import TABLES, Visitors
+from pipelines.cohorts.streams.visitors import Visitors
 from pipelines.signals.demand import micros
 from pipelines.signals.units import DAY
 from pipelines.storage.pinned import Pinned
@@ -192,8 +192,3 @@ def _crossings(lake: Pinned, days: Sequence[date]) -> pl.DataFrame:
         "from_state",
         "to_state",
     ).collect()
-
-
-def inputs(definitions: Mapping[str, Cohort]) -> list[str]:
-    """Tables with partitions by day that these cohorts of visitors may read, sorted."""
-    return sorted({table for tables in TABLES.values() for table in tables})

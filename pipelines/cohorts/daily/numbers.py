@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,13 +42,13 @@ class Scope:
         state: the totals.
         cohort: whose parameters apply.
         as_of: last instant that is seen, for ``since``; microseconds.
-        gaps: times between the subjects' events, for ``median_gap``.
+        gaps: stream -> times between the subjects' events, for ``median_gap``.
     """
 
     state: State
     cohort: Cohort
     as_of: int
-    gaps: DayGaps | None = None
+    gaps: Mapping[str, DayGaps] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -97,10 +98,10 @@ def _column(scope: Scope, found: Total) -> Number:
 
 
 def _gap(scope: Scope, term: MedianGap) -> Number:
-    assert scope.gaps  # noqa: S101
-    values = scope.gaps.own
+    gaps = scope.gaps[term.median_gap]
+    values = gaps.own
     if term.otherwise and term.fewer_than:
-        values = np.where(scope.gaps.orders < scope.cohort.param(term.fewer_than), scope.gaps.usual, values)
+        values = np.where(gaps.orders < scope.cohort.param(term.fewer_than), gaps.usual, values)
     return Number(values, np.ones(len(values), dtype=np.int64), values != NONE)
 
 

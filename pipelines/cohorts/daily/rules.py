@@ -82,7 +82,7 @@ class DayRules:
         self.cohorts = in_order(self.cohorts)
         found = {total.name: total for cohort in self.cohorts for total in totals(cohort)}
         self.totals: list[Total] = [found[name] for name in sorted(found)]
-        self._gaps: Gaps | None = None
+        self._gaps: dict[str, Gaps] = {}
         self._asked = _named(self.cohorts)
         self._keys = shown.Keys(self.tenant)
         self.begin(self.state)
@@ -128,13 +128,12 @@ class DayRules:
         self.state.bounds = limits
         return DayRows(*(_sorted([each[place] for each in rows], schema) for place, schema in _SCHEMAS))
 
-    def _gaps_on(self, source: Source, day: Day) -> DayGaps | None:
-        streams = sorted(set().union(*(gap_streams(cohort) for cohort in self.cohorts)))
-        if not streams:
-            return None
-        if self._gaps is None:
-            self._gaps = Gaps(streams[0], source.categories())
-        return self._gaps.on(self.state.subjects, source, day)
+    def _gaps_on(self, source: Source, day: Day) -> dict[str, DayGaps]:
+        """Gaps of each stream whose median a rule asks for."""
+        for stream in sorted(set().union(*(gap_streams(cohort) for cohort in self.cohorts))):
+            if stream not in self._gaps:
+                self._gaps[stream] = Gaps(stream, source.categories())
+        return {stream: gaps.on(self.state.subjects, source, day) for stream, gaps in self._gaps.items()}
 
     def members(self) -> pl.DataFrame:
         """``cohort_id``, ``subject`` and ``is_member`` of everyone who is in at the end of the last day."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.cohorts.cart_state import INF
 from pipelines.cohorts.instants import compare, sequences
-from pipelines.cohorts.instants.truth import TIMES, Truth, combined, joined, times
+from pipelines.cohorts.instants.truth import Truth, combined, joined, times
 from pipelines.cohorts.language.matches import Matches, holds, matches
 from pipelines.cohorts.language.rules import Cohort, Compare, Left, Member, Open, Step, Then, Without, leaves
 from pipelines.cohorts.language.values import Count, Distinct, Since, Sum, Where
@@ -148,8 +148,3 @@ def _keyed(rows: pl.DataFrame, cohort: Cohort | None) -> pl.DataFrame:
 def _matching(source: Source, stream: str, where: Where, cohort: Cohort, fields: set[str]) -> pl.DataFrame:
     conditions = matches(where, cohort)
     return source.rows(stream, fields | {name for name, _ in conditions}, conditions)
-
-
-def empty() -> pl.DataFrame:
-    """No times."""
-    return pl.DataFrame(schema=TIMES)
