@@ -22,11 +22,13 @@ from pipelines.freshness import CARRIED, Freshness, reason
 from pipelines.signals import steps as signals
 from pipelines.step import Check, CheckResult, Step
 from pipelines.storage.lake import Commit
+from pipelines.visitor_signals import steps as visitor_signals
 
 STEPS: tuple[Step, ...] = (
     *entities.STEPS,
     *facts.STEPS,
     *signals.STEPS,
+    *visitor_signals.STEPS,
     *cohorts.STEPS,
     *delivery.STEPS,
     *exports.STEPS,
@@ -36,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     *entities.CHECKS,
     *facts.CHECKS,
     *signals.CHECKS,
+    *visitor_signals.CHECKS,
     *cohorts.CHECKS,
     *delivery.CHECKS,
     *exports.CHECKS,

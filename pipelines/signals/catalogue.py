@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pipelines.config import Tenant
 from pipelines.signals.definitions import Definition, Reference, Strict, load_all
 from pipelines.signals.units import duration
+from pipelines.signals.visitor_measures import VisitorMeasure
 
 SHIPPED = Path(__file__).parent / "catalogue"
 
@@ -22,7 +23,20 @@ def _duration(value: str) -> str:
 Window = Annotated[str, AfterValidator(_duration)]
 Act = Literal["views", "add_to_bags", "purchases"]
 Family = Literal[
-    "popularity", "purchase", "trending", "scarcity", "cart_pressure", "rank", "newness", "restock", "price", "demand"
+    "popularity",
+    "purchase",
+    "trending",
+    "scarcity",
+    "cart_pressure",
+    "rank",
+    "newness",
+    "restock",
+    "price",
+    "demand",
+    "intent",
+    "affinity",
+    "loyalty",
+    "returns",
 ]
 
 
@@ -209,13 +223,13 @@ Measure = (
     | StockMove
     | Price
     | Composite
+    | VisitorMeasure
 )
 
 
 class Signal(Definition):
     """``signals/<id>.yaml``."""
 
-    subject: Literal["product"]
     family: Family
     measure: Measure
     normal: str | None = None
@@ -228,6 +242,10 @@ class Signal(Definition):
 
     @model_validator(mode="after")
     def _parameters_exist(self) -> Signal:
+        if isinstance(self.measure, VisitorMeasure) == (self.subject == "product"):
+            raise ValueError(
+                f"subject: a {self.subject} has no {next(iter(self.measure.model_dump()))!r}; change either"
+            )
         for name in sorted(references(self.model_dump(exclude={"params", "description"}))):
             if name not in self.params:
                 raise ValueError(f"${name} is not a parameter; add it to params")
@@ -280,7 +298,16 @@ def shipped_ids() -> list[str]:
 
 
 def signals(tenant: Tenant) -> dict[str, Signal]:
-    """Every signal of a tenant by definition id, parameters resolved.
+    """Every product signal of a tenant by definition id, parameters resolved.
+
+    Raises:
+        UsageError: a file or an override is wrong.
+    """
+    return {key: signal for key, signal in every_signal(tenant).items() if signal.subject == "product"}
+
+
+def every_signal(tenant: Tenant) -> dict[str, Signal]:
+    """Every signal of a tenant, of products, visitors and customers.
 
     Raises:
         UsageError: a file or an override is wrong.

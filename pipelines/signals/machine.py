@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +18,13 @@ UNDEFINED = -128
 _LONG = np.iinfo(np.int64).max
 #: Causes of suppression, by code.
 CAUSES = {1: "cooldown", 2: "dwell"}
+
+
+class Columns(Protocol):
+    """Columns by name, one value a subject; they are written to."""
+
+    def __getitem__(self, name: str, /) -> Ints:
+        """A column."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ def columns(prefix: str) -> dict[str, int]:
     return {f"{prefix}_state": UNDEFINED, f"{prefix}_changed": -1, f"{prefix}_held": UNDEFINED}
 
 
-def move(products: Products, prefix: str, target: Ints, defined: Flags, instant: int, signal: Signal) -> Moves:
+def move(products: Columns, prefix: str, target: Ints, defined: Flags, instant: int, signal: Signal) -> Moves:
     """Move every product to its target, code 0 being the normal state.
 
     Within the cooldown after a change nothing moves; within the dwell time nothing moves towards normal. A wish that is
@@ -81,7 +89,7 @@ def fire(products: Products, prefix: str, index: Ints, instant: int, signal: Sig
     return cooling.astype(np.int64)
 
 
-def settle(products: Products, name: str, instant: int, silence: int) -> None:
+def settle(products: Columns, name: str, instant: int, silence: int) -> None:
     """Forget instants in a column that no later one can tell apart, so that states from which the same follows equal.
 
     Args:

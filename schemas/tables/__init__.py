@@ -39,7 +39,13 @@ from schemas.tables.ledgers import (
     UNRESOLVED_REFERENCES,
 )
 from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
-from schemas.tables.signals import SIGNAL_CROSSINGS, SIGNAL_METRICS, SIGNAL_SNAPSHOTS
+from schemas.tables.signals import (
+    SIGNAL_CROSSINGS,
+    SIGNAL_METRICS,
+    SIGNAL_SNAPSHOTS,
+    VISITOR_SIGNAL_CROSSINGS,
+    VISITOR_SIGNAL_SNAPSHOTS,
+)
 
 __all__ = [
     "BATCHES",
@@ -75,6 +81,8 @@ __all__ = [
     "VISITOR_DAILY",
     "VISITOR_ORDERS",
     "VISITOR_PURCHASES",
+    "VISITOR_SIGNAL_CROSSINGS",
+    "VISITOR_SIGNAL_SNAPSHOTS",
 ]
 
 TABLES: dict[str, Contract] = {
@@ -97,6 +105,8 @@ TABLES: dict[str, Contract] = {
         SIGNAL_SNAPSHOTS,
         SIGNAL_CROSSINGS,
         SIGNAL_METRICS,
+        VISITOR_SIGNAL_SNAPSHOTS,
+        VISITOR_SIGNAL_CROSSINGS,
         COHORT_MEMBERSHIP,
         COHORT_TRANSITIONS,
         COHORT_SIZES,

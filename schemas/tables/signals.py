@@ -75,3 +75,30 @@ SIGNAL_METRICS = Contract(
         Column("share", "ratio", description="count over of; null where that is 0."),
     ),
 )
+
+VISITOR_SIGNAL_SNAPSHOTS = Contract(
+    name="visitor_signal_snapshots",
+    description="Value and state of a signal of a visitor or a customer at the end of a day.",
+    primary_key=("date", "signal_id", "subject", "item"),
+    columns=(
+        DATE,
+        Column("signal_id", "string", required=True, description="Which signal."),
+        Column("subject_type", "string", required=True, enum=("visitor", "customer")),
+        Column("subject", "string", required=True, description="Id of the visitor or customer, by subject_type."),
+        Column("item", "string", description="Category of an affinity, product of a top signal; null for the others."),
+        Column("value", "ratio", description="One division of two integers; null where there is only a state."),
+        Column("state", "string", description="State, for signals that have one."),
+        Column("value_prev", "ratio", description="Value at the end of the day before, of the same item."),
+        Column("state_prev", "string", description="State at the end of the day before."),
+        Column("inputs_hash", "string", required=True, description="Hash of the integers behind the value."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column("instant", "timestamp", description="For next_order_due_at: when the next order is due."),
+    ),
+)
+
+VISITOR_SIGNAL_CROSSINGS = Contract(
+    name="visitor_signal_crossings",
+    description="A change of state of a visitor's or customer's signal; suppressed ones are kept with the cause.",
+    primary_key=("date", "crossing_id"),
+    columns=tuple(column for column in SIGNAL_CROSSINGS.columns if column.name != "place"),
+)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.cohorts.daily.numbers import Scope, bound, compared, number, percentile_name
-from pipelines.cohorts.daily.space import Flags
+from pipelines.cohorts.daily.space import Flags, Ints
 from pipelines.cohorts.language.bounds import Bound, Greatest, Percentile
 from pipelines.cohorts.language.rules import All, AnyOf, Cohort, Compare, Member, NoneOf, Rule, leaves
 from pipelines.cohorts.language.values import Value
@@ -93,6 +93,11 @@ def bounds(scope: Scope, today: int) -> dict[str, int]:
         days = cohort.param(limit.history) // DAY if limit.history else 0
         if len(present) < fewest or not scope.state.first_day or today - scope.state.first_day < days:
             continue
-        rank = max(1, -(-cohort.param(limit.percentile) * len(present) // 100))
-        found[name] = int(np.partition(present, rank - 1)[rank - 1])
+        found[name] = nearest_rank(present, cohort.param(limit.percentile))
     return found
+
+
+def nearest_rank(values: Ints, percent: int) -> int:
+    """Percentile of some values: the least of them that so many percent do not exceed."""
+    rank = max(1, -(-percent * len(values) // 100))
+    return int(np.partition(values, rank - 1)[rank - 1])

@@ -47,7 +47,7 @@ class Gaps:
     def on(self, subjects: Names, source: Source, day: Day) -> DayGaps:
         """Gaps at the end of a day; subjects are those that are numbered already."""
         today = day.date.toordinal()
-        own, orders, _ = self._at(subjects, source, day, today)
+        own, orders, _ = own_gaps(self.stream, subjects, source, day, today)
         known = self._usual if self._usual[0] == today else (today, self._medians(subjects, source, day, today - 1))
         usual = np.full(subjects.height, NONE, dtype=np.int64)
         for number, category in self._category(subjects, today):
@@ -55,24 +55,9 @@ class Gaps:
         self._usual = (today + 1, self._medians(subjects, source, day, today))
         return DayGaps(own, orders, usual)
 
-    def _at(self, subjects: Names, source: Source, day: Day, at: int) -> tuple[Ints, Ints, pl.DataFrame]:
-        rows = source.on(self.stream, set(), set(), day)
-        counting = (rows.first() <= at) & (rows.until > at)
-        frame = rows.frame.filter(pl.Series(counting)).select("subject", "at")
-        number = subjects.known(frame["subject"])
-        ordered = pl.DataFrame({"number": number, "at": frame["at"]}).filter(pl.col("number") >= 0).sort("number", "at")
-        gaps = ordered.select(
-            "number", (pl.col("at") - pl.col("at").shift(1)).alias("gap"), pl.col("number").shift(1).alias("before")
-        ).filter(pl.col("number") == pl.col("before"))
-        own = np.full(subjects.height, NONE, dtype=np.int64)
-        counts = np.bincount(number[number >= 0], minlength=subjects.height).astype(np.int64)
-        found = medians(gaps, "number")
-        own[found["number"].to_numpy()] = found["median"].to_numpy()
-        return own, counts, gaps
-
     def _medians(self, subjects: Names, source: Source, day: Day, at: int) -> dict[str, int]:
         """Median of all gaps by category at the end of a day."""
-        _, _, gaps = self._at(subjects, source, day, at)
+        _, _, gaps = own_gaps(self.stream, subjects, source, day, at)
         schema = {"number": pl.Int64, "category": pl.String}
         named = pl.DataFrame(self._category(subjects, at + 1), schema=schema, orient="row")
         return dict(medians(gaps.join(named, on="number"), "category").iter_rows())
@@ -82,6 +67,35 @@ class Gaps:
         held = self.categories.filter(pl.col("day") <= today).unique("subject", keep="last", maintain_order=True)
         numbers = subjects.known(held["subject"]).tolist()
         return [pair for pair in zip(numbers, held["category"].to_list(), strict=True) if pair[0] >= 0]
+
+
+def own_gaps(stream: str, subjects: Names, source: Source, day: Day, at: int) -> tuple[Ints, Ints, pl.DataFrame]:
+    """Of the events that count at the end of a day: median gap and number by subject, and all gaps.
+
+    Args:
+        stream: whose events are meant.
+        subjects: those that are numbered already; others are left out.
+        source: rows of the stream.
+        day: up to which the rows are known.
+        at: ordinal of the day that is asked about, not after it.
+
+    Returns:
+        Median in microseconds (``NONE`` with fewer than two events), number of events, and every gap: ``number`` (of
+        the subject), ``gap``.
+    """
+    rows = source.on(stream, set(), set(), day)
+    counting = (rows.first() <= at) & (rows.until > at)
+    frame = rows.frame.filter(pl.Series(counting)).select("subject", "at")
+    number = subjects.known(frame["subject"])
+    ordered = pl.DataFrame({"number": number, "at": frame["at"]}).filter(pl.col("number") >= 0).sort("number", "at")
+    gaps = ordered.select(
+        "number", (pl.col("at") - pl.col("at").shift(1)).alias("gap"), pl.col("number").shift(1).alias("before")
+    ).filter(pl.col("number") == pl.col("before"))
+    own = np.full(subjects.height, NONE, dtype=np.int64)
+    counts = np.bincount(number[number >= 0], minlength=subjects.height).astype(np.int64)
+    found = medians(gaps, "number")
+    own[found["number"].to_numpy()] = found["median"].to_numpy()
+    return own, counts, gaps
 
 
 def medians(gaps: pl.DataFrame, by: str) -> pl.DataFrame:
