@@ -16,6 +16,11 @@ from schemas.contract import Contract
 from schemas.registry import LAKE
 
 _PREVIEW_ROWS = 8
+#: Tables of signals whose states are plotted, and the rows that count: cells are too many to be lines of a plot.
+_STATES = {
+    "signal_snapshots": pl.col("state").is_not_null() & pl.col("place").is_null(),
+    "visitor_signal_snapshots": pl.col("state").is_not_null() & (pl.col("signal_id") != "rfm_cell"),
+}
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:
@@ -68,7 +73,7 @@ def work_metadata(work: Work, output: str, day: date | None) -> dict[str, Any]:
 
 def day_numbers(tenant: Tenant, table: str, days: list[date]) -> dict[date, dict[str, int]]:
     """Numbers of each day that are worth a plot: cohort sizes and moves, signal states, and how the signals fare."""
-    if not days or table not in ("cohort_sizes", "signal_snapshots", "signal_metrics"):
+    if not days or table not in ("cohort_sizes", "signal_metrics", *_STATES):
         return {}
     frame = tenant.lake.scan(table, days)
     if table == "cohort_sizes":
@@ -84,8 +89,7 @@ def day_numbers(tenant: Tenant, table: str, days: list[date]) -> dict[date, dict
         value = pl.when(pl.col("metric") == "demand_coverage").then(percent).otherwise("count")
         melted = frame.select("date", named.alias("name"), value.alias("value"))
     else:
-        whole = pl.col("state").is_not_null() & pl.col("place").is_null()
-        counted = frame.filter(whole).group_by("date", "signal_id", "state").len("value")
+        counted = frame.filter(_STATES[table]).group_by("date", "signal_id", "state").len("value")
         melted = counted.select("date", pl.format("{} {}", "signal_id", "state").alias("name"), "value")
     numbers: dict[date, dict[str, int]] = {}
     for day, name, value in melted.sort("date", "name").collect().iter_rows():

@@ -1,22 +1,63 @@
-"""``murmur signal``: list the product signals and show the newest values of one subject."""
+"""``murmur signal``: list the signals, show the newest values of one, and everything that is known of one subject."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 
 import click
 import polars as pl
 
 from pipelines.cli.output import emit, json_option, table, tenant_option
-from pipelines.config import Workspace
+from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
-from pipelines.signals.catalogue import signals
+from pipelines.signals.catalogue import Signal, signals
+from pipelines.visitor_signals.resolve import visitor_signals
 
 SHOWN = ["date", "signal_id", "subject", "place", "value", "state", "value_prev", "state_prev", "definition_version"]
 MOVED = ["effective_at", "signal_id", "place", "from_state", "to_state", "value_after", "suppressed_by"]
+OF_SUBJECT = ["signal_id", "item", "value", "state", "value_prev", "state_prev", "instant", "definition_version"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Where signals of a kind of subject are published.
+
+    Attributes:
+        snapshots: table of values.
+        crossings: table of moves.
+        item: the column that tells several rows of one signal and subject apart.
+    """
+
+    snapshots: str
+    crossings: str
+    item: str
+
+    @property
+    def moved(self) -> list[str]:
+        """Columns of a crossing that are shown."""
+        return [name for name in MOVED if name != "place" or self.item == "place"]
+
+    @property
+    def shown(self) -> list[str]:
+        """Columns of a value that are shown."""
+        return [self.item if name == "place" else name for name in SHOWN]
+
+
+PRODUCTS = Tables("signal_snapshots", "signal_crossings", "place")
+VISITORS = Tables("visitor_signal_snapshots", "visitor_signal_crossings", "item")
 
 
 @click.group()
 def signal() -> None:
-    """List and show signals."""
+    """List and show signals of products, visitors and customers."""
+
+
+def _known(tenant: Tenant) -> dict[str, tuple[Signal, str]]:
+    """Definition and version of every signal by id."""
+    of_products = {key: (each, each.definition_version) for key, each in signals(tenant).items()}
+    return of_products | {key: (each.signal, each.version) for key, each in visitor_signals(tenant).items()}
 
 
 @signal.command("list")
@@ -32,12 +73,12 @@ def list_signals(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
             "family": each.family,
             "signal_ids": each.signal_ids,
             "description": each.description,
-            "definition_version": each.definition_version,
+            "definition_version": version,
         }
-        for each in signals(workspace.tenant(tenant_id)).values()
+        for each, version in _known(workspace.tenant(tenant_id)).values()
     ]
-    columns = ["signal", "family", "definition_version", "description"]
-    shown = ["signal", "family", "version", "description"]
+    columns = ["signal", "subject", "family", "definition_version", "description"]
+    shown = ["signal", "subject", "family", "version", "description"]
     emit(rows, as_json, lambda: table(shown, [[row[name] for name in columns] for row in rows]))
 
 
@@ -49,37 +90,61 @@ def list_signals(workspace: Workspace, tenant_id: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(workspace: Workspace, signal_id: str, subject: str, tenant_id: str, days: int, as_json: bool) -> None:
-    """Show a signal of one product, newest day first: values and states, and what crossed or fired."""
+    """Show a signal of one product, visitor or customer, newest day first: values and states, and what crossed."""
     tenant = workspace.tenant(tenant_id)
-    definitions = signals(tenant)
-    definition = definitions.get(signal_id)
+    known = _known(tenant)
+    definition = known[signal_id][0] if signal_id in known else None
     wanted = definition.signal_ids if definition else [signal_id]
-    known = sorted(name for each in definitions.values() for name in each.signal_ids)
-    if not set(wanted) <= set(known):
-        raise UsageError(f"signal {signal_id!r} is not there; signals: {', '.join(known)}")
-    newest = tenant.lake.days("signal_snapshots")[-days:]
-    wanted_rows = pl.col("signal_id").is_in(wanted) & (pl.col("subject") == subject)
-    frame = (
-        tenant.lake.scan("signal_snapshots", newest)
-        .filter(wanted_rows)
-        .select(SHOWN)
-        .sort("date", "signal_id", "place", descending=[True, False, False])
-        .collect()
-    )
-    moves = (
-        tenant.lake.scan("signal_crossings", newest)
-        .filter(wanted_rows)
-        .select(MOVED)
-        .sort("effective_at", "signal_id", "place", descending=[True, False, False])
-        .collect()
-    )
+    ids = sorted(name for each, _ in known.values() for name in each.signal_ids)
+    if not set(wanted) <= set(ids):
+        raise UsageError(f"signal {signal_id!r} is not there; signals: {', '.join(ids)}")
+    place = VISITORS if definition is not None and definition.subject != "product" else PRODUCTS
+    newest = tenant.lake.days(place.snapshots)[-days:]
+    asked = pl.col("signal_id").is_in(wanted) & (pl.col("subject") == subject)
+    frame, moves = _values(tenant, place, newest, asked), _moves(tenant, place, newest, asked)
     if definition is not None and definition.is_event:
-        emit(moves.to_dicts(), as_json, lambda: table(MOVED, list(moves.iter_rows())))
+        emit(moves.to_dicts(), as_json, lambda: table(place.moved, list(moves.iter_rows())))
         return
-    emit(frame.to_dicts(), as_json, lambda: _tables(frame, moves))
+    emit(frame.to_dicts(), as_json, lambda: _tables(place, frame, moves))
 
 
-def _tables(frame: pl.DataFrame, moves: pl.DataFrame) -> None:
-    table(SHOWN[:-1], [row[:-1] for row in frame.iter_rows()])
+def _values(tenant: Tenant, place: Tables, days: Sequence[date], asked: pl.Expr) -> pl.DataFrame:
+    rows = tenant.lake.scan(place.snapshots, days).filter(asked).select(place.shown)
+    return rows.sort("date", "signal_id", place.item, descending=[True, False, False]).collect()
+
+
+def _moves(tenant: Tenant, place: Tables, days: Sequence[date], asked: pl.Expr) -> pl.DataFrame:
+    rows = tenant.lake.scan(place.crossings, days).filter(asked).select(place.moved)
+    order = ["signal_id", *(["place"] if "place" in place.moved else [])]
+    return rows.sort("effective_at", *order, descending=[True, *(False for _ in order)]).collect()
+
+
+def _tables(place: Tables, frame: pl.DataFrame, moves: pl.DataFrame) -> None:
+    table(place.shown[:-1], [row[:-1] for row in frame.iter_rows()])
     if moves.height:
-        table(MOVED, list(moves.iter_rows()))
+        table(place.moved, list(moves.iter_rows()))
+
+
+@signal.command("of")
+@click.argument("subject")
+@tenant_option
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Tenant day; the newest one where not given.")
+@json_option
+@click.pass_obj
+def of(workspace: Workspace, subject: str, tenant_id: str, as_of: datetime | None, as_json: bool) -> None:
+    """Show every signal of one visitor, customer or product at the end of a day."""
+    tenant = workspace.tenant(tenant_id)
+    found = []
+    for place in (PRODUCTS, VISITORS):
+        days = tenant.lake.days(place.snapshots)
+        day = as_of.date() if as_of else max(days, default=None)
+        if day not in days:
+            continue
+        rows = tenant.lake.scan(place.snapshots, [day]).filter(pl.col("subject") == subject).collect()
+        if place is PRODUCTS:
+            rows = rows.rename({"place": "item"}).with_columns(pl.lit(None, pl.Datetime("us", "UTC")).alias("instant"))
+        found.append(rows.select("date", *OF_SUBJECT).sort("signal_id", "item"))
+    shown = pl.concat(found).to_dicts() if found else []
+    if not shown:
+        raise UsageError(f"nothing is known of {subject!r} on that day; days: murmur status --tenant {tenant_id}")
+    emit(shown, as_json, lambda: table(OF_SUBJECT, [[row[name] for name in OF_SUBJECT] for row in shown]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -31,11 +32,13 @@ class Defined:
             return versions.fingerprint(self._timeline, day)
         if step.name in _OFFICIAL:
             return official.switched(self.tenant, day)
-        return self._texts(step.group) if step.group in ("signals", "cohorts") else ""
+        # Signals of visitors show values of cohorts.
+        folders = ("signals", "cohorts") if step.name == "visitor_signals" else (step.group,)
+        return self._texts(folders) if step.group in ("signals", "cohorts") else ""
 
-    def _texts(self, group: str) -> str:
+    def _texts(self, folders: Sequence[str]) -> str:
         """Catalogue overrides are part of the meaning of what is computed from definitions."""
-        files = sorted((self.tenant.folder / group).glob("*.yaml"))
+        files = [file for each in folders for file in sorted((self.tenant.folder / each).glob("*.yaml"))]
         texts = [file.read_text(encoding="utf-8") for file in files]
         overrides = json.dumps(self.tenant.config.parameters, sort_keys=True, default=str)
         return hashlib.sha256("\x1f".join([overrides, *texts]).encode()).hexdigest()

@@ -19,8 +19,6 @@ from pipelines.signals.visitor_measures import Intent
 from pipelines.visitor_signals import bands, decay
 from pipelines.visitor_signals.acts import KINDS, Acts, DayActs
 
-HOUR_MINUTES = HOUR // MINUTE
-
 
 @dataclass(frozen=True)
 class Weighed:
@@ -28,17 +26,17 @@ class Weighed:
 
     Attributes:
         owner: number of the visitor.
-        minute: the whole minute since the epoch from which the age counts.
+        at: microseconds.
         weight: whole points.
     """
 
     owner: Ints
-    minute: Ints
+    at: Ints
     weight: Ints
 
     def of(self, kept: np.ndarray) -> Weighed:
         """Some of them."""
-        return Weighed(self.owner[kept], self.minute[kept], self.weight[kept])
+        return Weighed(self.owner[kept], self.at[kept], self.weight[kept])
 
 
 def reach(signal: Signal) -> int:
@@ -54,7 +52,7 @@ def weighed(signal: Signal, days: Sequence[DayActs], oldest: int) -> Weighed:
     Args:
         signal: the definition.
         days: acts by kind.
-        oldest: minute before which nothing weighs anything any more.
+        oldest: instant before which nothing weighs anything any more.
     """
     measure = signal.measure
     assert isinstance(measure, Intent)  # noqa: S101
@@ -62,15 +60,13 @@ def weighed(signal: Signal, days: Sequence[DayActs], oldest: int) -> Weighed:
     parts: list[Weighed] = [_of(acts[kind], signal.param(points[kind]), oldest) for acts in days for kind in KINDS]
     owner = np.concatenate([part.owner for part in parts])
     order = np.argsort(owner, kind="stable")
-    minute, weight = (np.concatenate([getattr(part, name) for part in parts]) for name in ("minute", "weight"))
-    return Weighed(owner[order], minute[order], weight[order])
+    at, weight = (np.concatenate([getattr(part, name) for part in parts]) for name in ("at", "weight"))
+    return Weighed(owner[order], at[order], weight[order])
 
 
 def _of(acts: Acts, points: int, oldest: int) -> Weighed:
-    # The age at a grid instant is cut to whole minutes, which is to count it from the next whole minute.
-    minute = -(-acts.at // MINUTE)
-    kept = minute >= oldest
-    return Weighed(acts.owner[kept], minute[kept], acts.weight[kept] * points)
+    kept = acts.at >= oldest
+    return Weighed(acts.owner[kept], acts.at[kept], acts.weight[kept] * points)
 
 
 def scores(signal: Signal, acts: Weighed, hour: int) -> tuple[Ints, Ints]:
@@ -78,8 +74,8 @@ def scores(signal: Signal, acts: Weighed, hour: int) -> tuple[Ints, Ints]:
     measure = signal.measure
     assert isinstance(measure, Intent)  # noqa: S101
     table = decay.table(signal.param(measure.half_life))
-    age = hour * HOUR_MINUTES - acts.minute
-    seen = (age >= 0) & (age < len(table))
+    age = (hour * HOUR - acts.at) // MINUTE
+    seen = (acts.at < hour * HOUR) & (age < len(table))
     owner = acts.owner[seen]
     if not len(owner):
         return owner, owner
@@ -141,7 +137,7 @@ def _candidates(signal: Signal, space: Space, acts: Weighed, hour: int) -> Ints:
     inside = space[f"{signal.id}_state"] != 0
     if len(acts.owner):
         table = decay.table(signal.param(signal.measure.half_life))  # type: ignore[union-attr]
-        age = np.clip(hour * HOUR_MINUTES - acts.minute, 0, len(table) - 1)
+        age = np.clip((hour * HOUR - acts.at) // MINUTE, 0, len(table) - 1)
         begins = np.flatnonzero(np.diff(acts.owner, prepend=-1))
         most = np.add.reduceat(acts.weight * table[age], begins)
         least = min(signal.param(state.at_least) for state in signal.states if state.at_least)

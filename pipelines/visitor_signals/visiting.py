@@ -22,7 +22,7 @@ from pipelines.signals import strongest
 from pipelines.signals.demand import grid, micros
 from pipelines.signals.machine import move
 from pipelines.signals.machine import settle as settle_instants
-from pipelines.signals.units import HOUR
+from pipelines.signals.units import HOUR, MINUTE
 from pipelines.signals.visitor_measures import Engagement, Intent, Journey, OfCohort, Strongest, Vector
 from pipelines.visitor_signals import bands, basket, decay, engagement, intent, journey, shared
 from pipelines.visitor_signals.acts import DayActs, Recent
@@ -163,8 +163,8 @@ class VisitorSide:
         for each in of(self.definitions, Intent):
             signal = each.signal
             assert isinstance(signal.measure, Intent)  # noqa: S101
-            width = len(decay.table(signal.param(signal.measure.half_life)))
-            acts = intent.weighed(signal, list(self.recent.days.values()), (hours[0] - 1) * intent.HOUR_MINUTES - width)
+            width = len(decay.table(signal.param(signal.measure.half_life))) * MINUTE
+            acts = intent.weighed(signal, list(self.recent.days.values()), (hours[0] - 1) * HOUR - width)
             names = bands.codes(signal)
             for hour in intent.through_the_day(signal, space, acts, hours):
                 before, after = ((score, np.full(len(score), decay.WHOLE)) for score in (hour.before, hour.after))

@@ -88,7 +88,11 @@ VISITOR_SIGNAL_SNAPSHOTS = Contract(
         Column("item", "string", description="Category of an affinity, product of a top signal; null for the others."),
         Column("value", "ratio", description="One division of two integers; null where there is only a state."),
         Column("state", "string", description="State, for signals that have one."),
-        Column("value_prev", "ratio", description="Value at the end of the day before, of the same item."),
+        Column(
+            "value_prev",
+            "ratio",
+            description="Value at the end of the day before; of an affinity, that of the same category.",
+        ),
         Column("state_prev", "string", description="State at the end of the day before."),
         Column("inputs_hash", "string", required=True, description="Hash of the integers behind the value."),
         Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
