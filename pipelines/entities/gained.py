@@ -19,7 +19,7 @@ from pipelines.config import Tenant
 from pipelines.entities.days import MOST_ROWS
 from pipelines.landing import store
 from pipelines.landing.extracts import batch_files, moved_versions
-from pipelines.landing.layout import split_schema
+from pipelines.landing.layout import scan_split
 from pipelines.storage.durable import write_bytes
 from pipelines.storage.lake import ROW_GROUP
 from schemas.entities import Entity
@@ -112,9 +112,7 @@ def _record(tenant: Tenant, entity: Entity, day: date) -> Path:
 def _new_rows(paths: Sequence[Path], entity: Entity, day: date) -> pl.LazyFrame:
     if not paths:
         return pl.LazyFrame(schema=entity.schema())
-    schema = split_schema(entity)
-    landed = pl.scan_parquet(list(paths), schema=schema, missing_columns="insert", hive_partitioning=False)
-    here = landed.filter((pl.col("date") == day) & (pl.col("op") != "delete"))
+    here = scan_split(list(paths), entity).filter((pl.col("date") == day) & (pl.col("op") != "delete"))
     return here.select(entity.schema().names())
 
 

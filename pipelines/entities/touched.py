@@ -19,7 +19,7 @@ from pipelines.entities.dated import entity_versions
 from pipelines.entities.fold import newest, states
 from pipelines.entities.history import valid_time
 from pipelines.landing.extracts import batch_files, repeated_ids
-from pipelines.landing.layout import split_schema
+from pipelines.landing.layout import scan_split, split_schema
 from pipelines.storage.durable import write_bytes
 from pipelines.storage.hashing import identifier
 from pipelines.storage.lake import Commit
@@ -129,10 +129,7 @@ def _record(tenant: Tenant, entity: Entity) -> Path:
 
 
 def _rows(paths: Sequence[Path], entity: Entity) -> pl.LazyFrame:
-    schema = split_schema(entity)
-    if not paths:
-        return pl.LazyFrame(schema=schema)
-    return pl.scan_parquet(list(paths), schema=schema, missing_columns="insert", hive_partitioning=False)
+    return scan_split(list(paths), entity) if paths else pl.LazyFrame(schema=split_schema(entity))
 
 
 def _versions(paths: Sequence[Path], entity: Entity, ids: pl.DataFrame) -> pl.DataFrame:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 import polars as pl
 
@@ -36,6 +37,8 @@ REFUSED = pl.Schema(
     {"line_no": pl.Int64(), "rule": pl.String(), "reason": pl.String(), "redacted_row": pl.String(), "date": pl.Date()}
 )
 _LINE_RANGE = 1 << 17
+#: Pieces that are parsed and typed at once; each takes about ten times its size.
+_AT_ONCE = 2
 _REFUSED_AT_ONCE = 1 << 15
 
 
@@ -95,22 +98,31 @@ def read_batch(
     batch = Batch(new_spool)
     key = derived_key(tenant, "contact") if entity.personal else b""
     try:
-        for texts in _ahead(records.read(payload, _asked(entity))):
+        for taken in _in_order(records.read(payload, _asked(entity)), partial(_taken, tenant, entity, key)):
             go_on()
-            _take(batch, tenant, entity, texts, key)
+            _keep(batch, tenant, entity, taken)
     except FileRefusedError as refusal:
         batch = Batch(Spool(new_spool.folder / "refused", split_schema(entity)), file_reason=refusal.reason)
         _refuse(batch, [Refused(0, refusal.reason, "")])
     return batch
 
 
-def _ahead(pieces: Iterator[records.Texts]) -> Iterator[records.Texts]:
-    """The same pieces, the next one parsed while the last one is typed: neither keeps two cores busy alone."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, pieces, None)
-        while (piece := coming.result()) is not None:
-            coming = pool.submit(next, pieces, None)
-            yield piece
+def _in_order(
+    pieces: Iterator[Callable[[], records.Texts]], work: Callable[[Callable[[], records.Texts]], _Taken]
+) -> Iterator[_Taken]:
+    """What is made of each piece, in their order; while one is kept the next ones are read, parsed and typed."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        waiting: deque[Future[_Taken]] = deque()
+        try:
+            for piece in pieces:
+                waiting.append(pool.submit(work, piece))
+                del piece
+                if len(waiting) > _AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _asked(entity: Entity) -> list[str]:
@@ -120,50 +132,78 @@ def _asked(entity: Entity) -> list[str]:
     return list(dict.fromkeys((*own, *shapes, *(key for key, _ in entity.aliases), *_ADDRESSED)))
 
 
-def _take(batch: Batch, tenant: Tenant, entity: Entity, texts: records.Texts, key: bytes) -> None:
-    batch.unknown.update(sorted({plain_key(name) for name in texts.unknown}))
+@dataclass(frozen=True)
+class _Taken:
+    """One piece, typed.
+
+    Attributes:
+        texts: as parsed.
+        result: the same rows typed; None where there are none.
+        rows: those that stay, in split form; None where there are no rows at all.
+        masked: free text columns, and how many of their cells held a contact detail.
+        people: personal records as an Arrow file; None where there are none.
+        said: what rows with a message id said.
+    """
+
+    texts: records.Texts
+    result: Typed | None = None
+    rows: pl.DataFrame | None = None
+    masked: Counter[str] = field(default_factory=Counter)
+    people: bytes | None = None
+    said: pl.DataFrame | None = None
+
+
+def _taken(tenant: Tenant, entity: Entity, key: bytes, parse: Callable[[], records.Texts]) -> _Taken:
+    """Parse and type a piece; changes nothing, so that several may be at work."""
+    texts = parse()
     frame = texts.frame
     if not frame.height:
-        _refuse(batch, texts.refused)
-        return
+        return _Taken(texts)
     numbers = frame["line_no"]
     if entity.name == "referral_events":
         frame = referrals.flatten(frame)
     for alias, column in entity.aliases:
         frame = frame.with_columns(pl.coalesce(column, alias).alias(column)).drop(alias)
-    result = typed(
-        frame,
-        entity,
-        tenant.zone,
-        controls=texts.controls,
-        days=(tenant.config.first_day, tenant.config.last_day),
-    )
+    days = (tenant.config.first_day, tenant.config.last_day)
     region = contacts.country_of(tenant)
+    result = typed(frame, entity, tenant.zone, controls=texts.controls, days=days)
     result = free_text.split(result, entity, region)
-    for refused in _refused(result, numbers, texts, tenant, entity):
-        _refuse(batch, refused)
     good = _good(result, numbers, texts, entity)
-    batch.received += good.height
-    batch.masked.update(free_text.counts(good))
+    masked = free_text.counts(good)
     good = personal.derive(good, entity, key, region)
     people = personal.records(good, entity)
-    if people is not None:
-        buffer = io.BytesIO()
-        people.write_ipc(buffer)
-        batch.sealed_people.append(buffer.getvalue())
     rows = _split(good, tenant, entity)
     said = messages.said(rows, numbers, frame["message_id"], entity)
-    if said is not None:
-        batch.messages.add(said)
-    batch.spool.add(rows)
+    return _Taken(texts, result, rows, masked, None if people is None else _as_file(people), said)
 
 
-def _refused(
-    result: Typed, numbers: pl.Series, texts: records.Texts, tenant: Tenant, entity: Entity
-) -> Iterator[list[Refused]]:
+def _as_file(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer)
+    return buffer.getvalue()
+
+
+def _keep(batch: Batch, tenant: Tenant, entity: Entity, taken: _Taken) -> None:
+    """Add a piece to what has been read."""
+    batch.unknown.update(sorted({plain_key(name) for name in taken.texts.unknown}))
+    if taken.result is None or taken.rows is None:
+        _refuse(batch, taken.texts.refused)
+        return
+    for refused in _refused(taken.result, taken.texts, tenant, entity):
+        _refuse(batch, refused)
+    batch.received += taken.rows.height
+    batch.masked.update(taken.masked)
+    if taken.people is not None:
+        batch.sealed_people.append(taken.people)
+    if taken.said is not None:
+        batch.messages.add(taken.said)
+    batch.spool.add(taken.rows)
+
+
+def _refused(result: Typed, texts: records.Texts, tenant: Tenant, entity: Entity) -> Iterator[list[Refused]]:
     """Refused rows of a piece, some at a time: each is kept as Python objects, which take many times its room."""
     reasons = list(result.verdict.reasons().items())
-    refused = list(texts.refused)
+    refused, numbers = list(texts.refused), texts.frame["line_no"]
     for start in range(0, len(reasons), _REFUSED_AT_ONCE):
         block = reasons[start : start + _REFUSED_AT_ONCE]
         places = [place for place, _ in block]

@@ -53,7 +53,7 @@ def erased_customers(tenant: Tenant, more: Sequence[Path] = ()) -> pl.DataFrame:
         tenant: whose.
         more: split files that are not committed yet.
     """
-    said = [store.scan(tenant, "customers"), *(pl.scan_parquet(path) for path in more)]
+    said = [store.scan(tenant, "customers"), *(layout.scan_split(path, ENTITIES["customers"]) for path in more)]
     parts = [part.filter(pl.col("status") == ERASED).select("external_id", "order_at") for part in said]
     return pl.concat(parts).group_by("external_id").agg(pl.col("order_at").max().alias("erased_at")).collect()
 
@@ -101,7 +101,7 @@ def _among(ids: pl.Series) -> pl.Expr:
 def _said(tenant: Tenant, batch: Landed) -> pl.LazyFrame:
     """Of which customer each row of a batch is, as of when, and whether it says that the customer was erased."""
     customers = batch.entity == "customers"
-    return pl.scan_parquet(_split(tenant, batch)).select(
+    return layout.scan_split(_split(tenant, batch), ENTITIES[batch.entity]).select(
         pl.col("external_id" if customers else "customer_id").alias("external_id"),
         "order_at",
         (pl.col("status") == ERASED if customers else pl.lit(False)).fill_null(False).alias("says"),
@@ -233,8 +233,8 @@ def _ipc(frame: pl.DataFrame) -> bytes:
 
 
 def _purge_versions(tenant: Tenant, batch: Landed, people: pl.DataFrame) -> int:
-    path = layout.split_file(tenant, batch.entity, batch.batch_id)
-    rows = pl.read_parquet(path)
+    path = _split(tenant, batch)
+    rows = layout.scan_split(path, ENTITIES[batch.entity]).collect()
     scope = rows.select(_in_scope(people)).to_series()
     texts = [name for name in rows.columns if name.endswith("__text") and name != "updated_at__text"]
     emptied = [c.name for c in ENTITIES["customers"].stored if c.name not in _KEPT and c.name in rows.columns]
@@ -246,8 +246,8 @@ def _purge_versions(tenant: Tenant, batch: Landed, people: pl.DataFrame) -> int:
 
 def _purge_opt_outs(tenant: Tenant, batch: Landed, people: pl.DataFrame, known: Mentions) -> int:
     """Opt-outs stay and keep counting, for the customer instead of the contact."""
-    path = layout.split_file(tenant, batch.entity, batch.batch_id)
-    rows = pl.read_parquet(path)
+    path = _split(tenant, batch)
+    rows = layout.scan_split(path, ENTITIES[batch.entity]).collect()
     named = _in_scope(people, "customer_id") & pl.col("contact_hash").is_not_null()
     by_contact = pl.col("contact_hash").is_in(sorted(known.hashes)).fill_null(False)
     scope = rows.select(named | by_contact).to_series()

@@ -19,7 +19,7 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.landing import store
-from pipelines.landing.layout import split_file, split_schema
+from pipelines.landing.layout import scan_split, split_file, split_schema
 from pipelines.storage.durable import replacing, write_bytes
 from schemas.entities import ENTITIES
 
@@ -114,8 +114,7 @@ def batch_files(tenant: Tenant, entity: str) -> dict[str, Path]:
 
 
 def _batch(path: Path, entity: str) -> pl.LazyFrame:
-    schema = split_schema(ENTITIES[entity])
-    return pl.scan_parquet(path, schema=schema, missing_columns="insert", hive_partitioning=False)
+    return scan_split(path, ENTITIES[entity])
 
 
 def repeated_ids(tenant: Tenant, entity: str) -> pl.DataFrame:
@@ -147,9 +146,7 @@ def moved_versions(tenant: Tenant, entity: str) -> pl.DataFrame:
 def _versions(paths: Sequence[Path], entity: str, ids: pl.DataFrame) -> pl.DataFrame:
     if not paths or not ids.height:
         return pl.DataFrame(schema=MOVED)
-    schema = split_schema(ENTITIES[entity])
-    rows = pl.scan_parquet(list(paths), schema=schema, missing_columns="insert", hive_partitioning=False)
-    named = rows.select("id_key", "date", WEIGHT)
+    named = scan_split(list(paths), ENTITIES[entity]).select("id_key", "date", WEIGHT)
     return named.join(ids.lazy(), on="id_key", how="semi").select(MOVED.names()).collect(engine="streaming")
 
 

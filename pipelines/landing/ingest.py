@@ -28,6 +28,7 @@ from pipelines.landing.source import Payload, ending_of, payload_of_bytes, paylo
 from pipelines.landing.spool import Spool, detached
 from pipelines.landing.store import Receipt
 from pipelines.storage.durable import create_bytes, replacing
+from schemas.entities import ENTITIES
 from schemas.entities.envelope import Entity
 from schemas.tables import QUARANTINE
 
@@ -222,7 +223,7 @@ def _repeats(tenant: Tenant, entity: Entity, batch: Batch) -> repeats.Repeats:
 
 def _receipt(draft: Receipt, batch: Batch, found: repeats.Repeats, split: Path) -> Receipt:
     stored = len(batch.spool.keys) - len(found.duplicates)
-    landed = repeats.by_day(pl.scan_parquet(split))
+    landed = repeats.by_day(layout.scan_split(split, ENTITIES[draft.entity]))
     days = sorted(day for day in landed if day is not None)
     return replace(
         draft,

@@ -8,7 +8,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from pipelines.landing.ndjson import ndjson, wrong_line
@@ -25,8 +26,11 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _WORD = re.compile(r"[^,\]]+")
 
 
-def json_array(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
-    """Parse an array of objects, one object, or, whatever its name says, NDJSON."""
+Parse = Callable[[], Texts]
+
+
+def json_array(payload: Payload, columns: Sequence[str]) -> Iterator[Parse]:
+    """Cut an array of objects, one object, or, whatever its name says, NDJSON into pieces to parse."""
     with payload.decoded() as stream:
         start = checked_head(bytearray(_first(stream, _FIRST_BYTES))).lstrip()
         if start.startswith(b"["):
@@ -35,29 +39,30 @@ def json_array(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
     for piece in text_pieces(payload):
         if piece.last and piece.first_line == 1 and wrong_line(piece.data.decode("utf-8", "replace")) is None:
             text = piece.data.replace(b"\r", b" ").replace(b"\n", b" ")
-            yield ndjson(Piece(text, 1, True, True), columns)
+            yield partial(ndjson, Piece(text, 1, True, True), columns)
         else:
-            yield ndjson(piece, columns)
+            yield partial(ndjson, piece, columns)
 
 
-def _array(stream: BinaryIO, start: bytes, columns: Sequence[str]) -> Iterator[Texts]:
+def _array(stream: BinaryIO, start: bytes, columns: Sequence[str]) -> Iterator[Parse]:
     """The elements of an array whose bracket has been read, and why reading stopped where it had to."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     text, number, ended = _decoded(decoder, start), 1, False
     while True:
         elements, place, closed = _cut(text, ended)
         if elements:
-            yield _parsed(elements, number, [], columns)
+            yield partial(_parsed, elements, number, [], columns)
             number += len(elements)
         text = text[place:]
         if closed:
             rest = _after(stream, decoder, text[1:])
             if rest:
-                yield _parsed([], number, [Refused(number, "text_after_array", rest)], columns)
+                yield partial(_parsed, [], number, [Refused(number, "text_after_array", rest)], columns)
             return
         if ended or len(text) > MAX_LINE_BYTES:
             reason = "truncated_array" if ended else "line_too_long"
-            yield _parsed([], number, [Refused(number, reason, text if ended else text[:KEPT_BYTES])], columns)
+            cut_off = Refused(number, reason, text if ended else text[:KEPT_BYTES])
+            yield partial(_parsed, [], number, [cut_off], columns)
             return
         block = stream.read(READ_BYTES)
         ended = not block

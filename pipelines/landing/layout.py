@@ -28,7 +28,10 @@ def entity_named(name: str) -> Entity:
 
 
 def split_schema(entity: Entity) -> pl.Schema:
-    """Columns and dtypes of a split file: transport columns, stored columns, original texts of scalars."""
+    """Columns and dtypes of a split file: transport columns, stored columns, original texts of scalars.
+
+    A file leaves out columns that none of its rows fills, and a text is null where ``originals`` gives it back.
+    """
     own = {column.name for column in entity.received}
     transport = {
         "line_no": pl.Int64(),
@@ -52,6 +55,12 @@ def folder(tenant: Tenant, entity: str) -> Path:
 def split_file(tenant: Tenant, entity: str, batch_id: str) -> Path:
     """The split form of a batch."""
     return folder(tenant, entity) / f"{batch_id}.parquet"
+
+
+def scan_split(paths: Path | list[Path], entity: Entity) -> pl.LazyFrame:
+    """Rows of split files, columns of ``split_schema``; in no order between files."""
+    # A later contract appends columns, which older batches read as null, as they read what no row of a batch filled.
+    return pl.scan_parquet(paths, schema=split_schema(entity), missing_columns="insert", hive_partitioning=False)
 
 
 def quarantine_file(tenant: Tenant, entity: str, batch_id: str) -> Path:

@@ -9,17 +9,31 @@ import duckdb
 import polars as pl
 
 from pipelines.landing import values
-from pipelines.landing.pieces import KEPT_BYTES, MAX_LINE_BYTES, PLACEHOLDER, Piece, has_long_line, is_utf8
+from pipelines.landing.engine import connected
+from pipelines.landing.pieces import (
+    KEPT_BYTES,
+    MAX_LINE_BYTES,
+    PLACEHOLDER,
+    Piece,
+    extremes,
+    has_long_line,
+    is_utf8,
+    line_ends,
+)
 from pipelines.landing.refusals import FileRefusedError, Refused
 from pipelines.landing.texts import LINE, Lines, Texts, readable
 
 #: DuckDB counts the line end and needs some room beyond.
-_OBJECT_BYTES = MAX_LINE_BYTES + 4096
+_ROOM_BYTES = 4096
+_OBJECT_BYTES = MAX_LINE_BYTES + _ROOM_BYTES
+_USUAL_BYTES = 1 << 20
+_LAST_ASCII = 127
 
 
 def ndjson(piece: Piece, columns: Sequence[str]) -> Texts:
     """Parse whole lines of JSON objects."""
-    data, refused = _clean(piece)
+    least, most = extremes(piece.data)
+    data, refused = _clean(piece, plain=least > 0 and most <= _LAST_ASCII)
     try:
         frame = _parsed(data, columns, lenient=False)
         suspects: dict[int, str] = {}
@@ -47,14 +61,19 @@ def ndjson(piece: Piece, columns: Sequence[str]) -> Texts:
                 refused.append(Refused(number, _truncated(piece, number, numbers, reason), raws[number]))
     if bad:
         frame = frame.filter(~pl.int_range(pl.len()).is_in(bad))
-    return Texts(frame, refused, lines, values.may_hold_controls(data), _unknown(data, columns))
+    return Texts(frame, refused, lines, values.may_hold_controls(data, most), _unknown(data, columns))
 
 
-def _clean(piece: Piece) -> tuple[bytearray, list[Refused]]:
-    """Lines that are too long, not UTF-8 or hold NUL are set aside; a placeholder keeps their place."""
+def _clean(piece: Piece, *, plain: bool) -> tuple[bytearray, list[Refused]]:
+    """Lines that are too long, not UTF-8 or hold NUL are set aside; a placeholder keeps their place.
+
+    Args:
+        piece: the lines.
+        plain: all of it is ASCII without NUL.
+    """
     data = piece.data
     refused = [Refused(n, "line_too_long", head.decode("latin-1")) for n, head in piece.too_long.items()]
-    if b"\0" not in data and not has_long_line(data) and is_utf8(data):
+    if not has_long_line(data) and (plain or (b"\0" not in data and is_utf8(data))):
         return data, refused
     lines = data.split(b"\n")
     for index, line in enumerate(lines):
@@ -76,10 +95,10 @@ def _unreadable(line: bytearray) -> str | None:
 
 def _parsed(data: bytearray, columns: Sequence[str], *, lenient: bool) -> pl.DataFrame:
     listed = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
-    with readable(data) as path, duckdb.connect() as connection:
+    with readable(data) as path, connected() as connection:
         table = connection.sql(
             f"select * from read_json('{path}', format='newline_delimited', records='true', auto_detect=false, "  # noqa: S608
-            f"columns={{{listed}}}, ignore_errors={lenient}, maximum_object_size={_OBJECT_BYTES})"
+            f"columns={{{listed}}}, ignore_errors={lenient}, maximum_object_size={_object_bytes(data)})"
         ).to_arrow_table()
     # Most declared columns hold nothing, and one column of nothing serves them all.
     filled = [name for name in columns if table.column(name).null_count < table.num_rows]
@@ -88,9 +107,14 @@ def _parsed(data: bytearray, columns: Sequence[str], *, lenient: bool) -> pl.Dat
     return pl.DataFrame([frame[name] if name in frame.columns else nothing.alias(name) for name in columns])
 
 
+def _object_bytes(data: bytearray) -> int:
+    """Room for the longest line; the parser takes several times as much for each of its buffers."""
+    return _OBJECT_BYTES if has_long_line(data, _USUAL_BYTES) else _USUAL_BYTES + _ROOM_BYTES
+
+
 def _suspects(data: bytearray, height: int) -> dict[int, str]:
     """Row index -> reason, for rows that are no JSON object or name a key twice."""
-    with readable(data) as path, duckdb.connect() as connection:
+    with readable(data) as path, connected() as connection:
         rows = connection.sql(
             "select json is null or json_type(json) <> 'OBJECT' as broken, "  # noqa: S608
             "len(keys) <> len(list_distinct(keys)) as twice from (select json, json_keys(json) as keys "
@@ -105,7 +129,7 @@ def _suspects(data: bytearray, height: int) -> dict[int, str]:
 def _line_numbers(data: bytearray, piece: Piece, height: int) -> pl.Series:
     """Line of each row; blank lines have none. Lines of ``data`` are those of the piece."""
     first = piece.first_line
-    ends = piece.line_ends if piece.line_ends is not None else data.count(b"\n")
+    ends = piece.line_ends if piece.line_ends is not None else line_ends(data)
     count = ends + (0 if data.endswith(b"\n") or not data else 1)
     if count == height:
         return pl.int_range(first, first + height, dtype=pl.Int64, eager=True)

@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import duckdb
 import polars as pl
 
 from pipelines.landing import codes, times, values
+from pipelines.landing.engine import connected
 from schemas.contract import Column
 from schemas.entities.envelope import MAX_ATTRIBUTES, MAX_ID_LENGTH, Nested
 
@@ -179,7 +179,7 @@ def _parse(texts: pl.Series, fields: tuple[Nested, ...], one: bool) -> pl.DataFr
               from frame)
         order by "row"
     """  # noqa: S608  built from declared names only
-    with duckdb.connect() as connection:
+    with connected() as connection:
         connection.register("frame", frame)
         parsed: pl.DataFrame = connection.sql(query).pl()
         return parsed

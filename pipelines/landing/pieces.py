@@ -10,15 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+import numpy as np
+
 from pipelines.landing.refusals import FileRefusedError
 from pipelines.landing.source import READ_BYTES, Payload
 
-PIECE_BYTES = 48 << 20
+PIECE_BYTES = 24 << 20
 MAX_LINE_BYTES = 16 << 20
 #: What stands in a piece for a line that was set aside: no parser takes it for a record.
 PLACEHOLDER = b"!"
 #: How much of an overlong line is kept with its refusal; the received bytes are kept anyway.
 KEPT_BYTES = 4096
+#: Bytes that are compared at once, so that the comparison stays in the cache.
+_COUNTED_BYTES = 1 << 18
+_LINE_FEED = 10
 _FOREIGN_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -77,12 +82,28 @@ def text_pieces(payload: Payload, *, quoted: bool = False, size: int | None = No
                 continue
             rest = data[cut:]
             del data[cut:]
-            count = data.count(b"\n")
+            count = line_ends(data)
             yield Piece(data, line, False, True, count)
             line += count
     if not seen and (data.isspace() or not data):
         raise FileRefusedError("empty_file")
     yield Piece(data, line, True, data.endswith(b"\n") or not data)
+
+
+def line_ends(data: bytearray) -> int:
+    """How many line feeds there are."""
+    # Several times quicker than ``bytearray.count``, which stops at each of them.
+    found = np.frombuffer(data, np.uint8)
+    return sum(
+        int(np.count_nonzero(found[start : start + _COUNTED_BYTES] == _LINE_FEED))
+        for start in range(0, len(found), _COUNTED_BYTES)
+    )
+
+
+def extremes(data: bytearray) -> tuple[int, int]:
+    """The least and the greatest byte; of no bytes those of plain text."""
+    found = np.frombuffer(data, np.uint8)
+    return (int(found.min()), int(found.max())) if len(found) else (_LINE_FEED, _LINE_FEED)
 
 
 def is_utf8(data: bytes | bytearray) -> bool:
@@ -96,11 +117,11 @@ def is_utf8(data: bytes | bytearray) -> bool:
     return True
 
 
-def has_long_line(data: bytearray) -> bool:
-    """Whether any line is longer than ``MAX_LINE_BYTES``."""
-    start = 0
-    while len(data) - start > MAX_LINE_BYTES:
-        end = data.rfind(b"\n", start, start + MAX_LINE_BYTES + 1)
+def has_long_line(data: bytearray, limit: int | None = None) -> bool:
+    """Whether any line is longer than ``limit`` (``MAX_LINE_BYTES``)."""
+    limit, start = limit or MAX_LINE_BYTES, 0
+    while len(data) - start > limit:
+        end = data.rfind(b"\n", start, start + limit + 1)
         if end < 0:
             return True
         start = end + 1

@@ -6,7 +6,8 @@ cannot be parsed is set aside with its line and a reason. Typing is in ``typed``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from pipelines.landing.csv_rows import csv_rows
 from pipelines.landing.json_array import json_array
@@ -19,18 +20,22 @@ from pipelines.landing.untrusted import parquet_rows
 __all__ = ["Texts", "read"]
 
 
-def read(payload: Payload, columns: Sequence[str]) -> Iterator[Texts]:
-    """Parse a file piece by piece into the given columns.
+def read(payload: Payload, columns: Sequence[str]) -> Iterator[Callable[[], Texts]]:
+    """Cut a file into pieces, each of which can be parsed into the given columns in a thread of its own.
 
     Raises:
-        FileRefusedError: the file as a whole cannot be read.
+        FileRefusedError: the file as a whole cannot be read; also by the calls.
     """
-    if payload.format == "parquet":
-        yield from parquet_rows(payload, columns)
-    elif payload.format == "csv":
-        yield from csv_rows(payload, columns)
+    if payload.format in ("parquet", "csv"):
+        rows = parquet_rows if payload.format == "parquet" else csv_rows
+        for texts in rows(payload, columns):
+            yield partial(_same, texts)
     elif payload.format == "json":
         yield from json_array(payload, columns)
     else:
         for piece in text_pieces(payload):
-            yield ndjson(piece, columns)
+            yield partial(ndjson, piece, columns)
+
+
+def _same(texts: Texts) -> Texts:
+    return texts

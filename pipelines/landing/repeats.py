@@ -17,7 +17,7 @@ from schemas.entities.envelope import OP_RANK, Entity
 
 _VERSION = ("external_id", "op", "order_at", "hash")
 #: Keys that are compared at once; of more, one range of sixteen after the other.
-ROWS_AT_ONCE = 1_000_000
+ROWS_AT_ONCE = 8_000_000
 _KEY_BITS = 60
 Fetch = Callable[[pl.DataFrame], pl.DataFrame]
 #: Rows by tenant day; null for entities without days.

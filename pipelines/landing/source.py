@@ -20,6 +20,8 @@ from pipelines.landing.compression import SUFFIXES, Compression, expanded
 Format = Literal["ndjson", "json", "csv", "parquet"]
 
 READ_BYTES = 8 << 20
+#: What is only looked through is read in blocks that stay in the cache.
+BLOCK_BYTES = 1 << 20
 _SUFFIXES: dict[str, Format] = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
@@ -52,12 +54,12 @@ class Payload:
     def sha256(self) -> str:
         """sha256 (hex) of the received bytes: the id of the batch."""
         with self.open() as stream:
-            return hashlib.file_digest(stream, "sha256", _bufsize=READ_BYTES).hexdigest()  # type: ignore[arg-type]
+            return hashlib.file_digest(stream, "sha256", _bufsize=BLOCK_BYTES).hexdigest()  # type: ignore[arg-type]
 
     def blocks(self) -> Iterator[bytes]:
         """The received bytes in blocks."""
         with self.open() as stream:
-            while block := stream.read(READ_BYTES):
+            while block := stream.read(BLOCK_BYTES):
                 yield block
 
     def decoded(self) -> BinaryIO:

@@ -1,7 +1,7 @@
 """Typed rows of a batch on their way to one sorted file, in bounded memory.
 
-One piece stays in memory. From the second on, pieces wait as Arrow files with a record batch for each range of the
-final order, and the file is written range by range; a range that is too large for memory is cut again by its keys. A
+The first pieces stay in memory. The others wait as Arrow files with a record batch for each range of the final order,
+and the file is written range by range; a range that is too large for memory is cut again by its keys. A
 column that says one thing in all rows of a piece, most often nothing, waits as that one value: records fill few of the
 columns that an entity declares.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from pipelines.landing.layout import ROW_GROUP_ROWS, SORTED_BY
 
 #: Rows of a range that is written at once; a larger one waits again, cut by its keys.
 MOST_ROWS = 6 * ROW_GROUP_ROWS
+#: Rows that wait in memory; what comes after them waits on the disk.
+HELD_BYTES = 32 << 20
 #: Without days, rows are cut by the top bits of their key, which is a hash and so spreads evenly.
 _KEY_RANGE = 1 << 58
 #: Ranges that a large one is cut into, at most; more of them would make batches too short to be read in time.
@@ -35,26 +38,47 @@ class _Part:
     """A waiting piece.
 
     Attributes:
-        path: its Arrow file.
-        constant: columns that are not in the file, and the value of all their rows.
-        rows: range -> number of its rows, in the order of the batches.
+        kept: its rows, or the Arrow file that holds them.
+        constant: columns that it leaves out, and the value of all their rows.
+        rows: range -> number of its rows, in the order in which they wait.
+        keys: id_key of every row, in that order; None for a spool with ranges of its own.
     """
 
-    path: Path
+    kept: pl.DataFrame | Path
     constant: dict[str, Any]
     rows: dict[int, int]
+    keys: pl.Series | None
 
     def read(self, names: Sequence[int] | None = None) -> Iterator[pl.DataFrame]:
-        """The batch of each range that waits here; reading takes its memory and no more, unlike a mapped file."""
+        """The rows of each range that waits here."""
         wanted = self.rows if names is None else [name for name in names if name in self.rows]
-        if not wanted:
-            return
-        places = {name: index for index, name in enumerate(self.rows)}
-        with pa.OSFile(str(self.path)) as file:
-            reader = pa.ipc.open_file(file)
-            for name in wanted:
-                table = pa.Table.from_batches([reader.get_batch(places[name])])
-                yield pl.DataFrame(pl.from_arrow(table, rechunk=False))
+        for _, frame in self._batches(wanted):
+            yield frame if isinstance(frame, pl.DataFrame) else _from_arrow(frame)
+
+    def having(self, keys: pl.Series) -> Iterator[pl.DataFrame]:
+        """The rows whose key is one of some, range by range."""
+        assert self.keys is not None  # noqa: S101
+        hits = self.keys.is_in(keys.implode())
+        for start, frame in self._batches(self.rows):
+            rows = hits.slice(start, len(frame)).arg_true()
+            if len(rows):
+                yield frame[rows] if isinstance(frame, pl.DataFrame) else _from_arrow(frame.take(rows.to_arrow()))
+
+    def _batches(self, names: Iterable[int]) -> Iterator[tuple[int, pl.DataFrame | pa.Table]]:
+        """Where a range begins, and its rows; reading takes their memory and no more, unlike a mapped file."""
+        wanted, start = set(names), 0
+        with nullcontext() if isinstance(self.kept, pl.DataFrame) else pa.OSFile(str(self.kept)) as file:
+            reader = None if file is None else pa.ipc.open_file(file)
+            for index, (name, count) in enumerate(self.rows.items()):
+                if name in wanted and isinstance(self.kept, pl.DataFrame):
+                    yield start, self.kept.slice(start, count)
+                elif name in wanted and reader is not None:
+                    yield start, pa.Table.from_batches([reader.get_batch(index)])
+                start += count
+
+
+def _from_arrow(table: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(table, rechunk=False))
 
 
 class Spool:
@@ -72,26 +96,26 @@ class Spool:
         self._cut = cut or _range_of
         self._held: pl.DataFrame | None = None
         self._parts: list[_Part] = []
-        self._keys: list[pl.Series] = []
+        self._room = HELD_BYTES
 
     def add(self, piece: pl.DataFrame) -> None:
         """Take one more piece."""
         if not piece.height:
             return
-        if self._cut is _range_of:
-            self._keys.append(piece["id_key"].rechunk())
         if self._held is None and not self._parts:
             self._held = piece
             return
         if self._held is not None:
-            self._spill(self._held)
+            self._parts.append(self._part(self._held))
             self._held = None
-        self._spill(piece)
+        self._parts.append(self._part(piece))
 
     @property
     def keys(self) -> pl.Series:
         """id_key of every row; of a spool with ranges of its own there are none."""
-        return pl.concat(self._keys) if self._keys else pl.Series("id_key", [], dtype=pl.Int64)
+        held = [] if self._held is None or self._cut is not _range_of else [self._held["id_key"]]
+        known = [*held, *(part.keys for part in self._parts if part.keys is not None)]
+        return pl.concat(known) if known else pl.Series("id_key", [], dtype=pl.Int64)
 
     def pieces(self) -> Iterator[pl.DataFrame]:
         """Every piece once more, in no particular row order."""
@@ -106,8 +130,8 @@ class Spool:
         if self._held is not None:
             yield self._held.join(keys, on="id_key", how="semi")
         for part in self._parts:
-            for frame in part.read():
-                yield self._whole(frame.join(keys, on="id_key", how="semi"), part.constant)
+            for frame in part.having(keys["id_key"]):
+                yield self._whole(frame, part.constant)
 
     def ranges(self) -> Iterator[pl.DataFrame]:
         """Every row once more: range by range, small neighbours together, in no order within."""
@@ -115,11 +139,14 @@ class Spool:
             yield self._whole(frame, constant)
 
     def write(self, path: Path, dropped: pl.Series, repeated: pl.Series) -> None:
-        """Write the file: without the dropped line numbers, with ``repeat`` set, sorted by ``SORTED_BY``."""
+        """Write the file: without the dropped line numbers, with ``repeat`` set, sorted by ``SORTED_BY``.
+
+        Columns that no row fills are left out, but for those by which rows are found.
+        """
+        names = self._said()
         ordered = ((_final(frame, dropped, repeated), constant) for frame, constant in self._ranges())
         if not self._parts:
-            frame, constant = next(ordered, (pl.DataFrame(schema=self._schema), {}))
-            frame = self._whole(frame, constant)
+            frame = next(ordered, (pl.DataFrame(schema=self._schema), {}))[0].select(names)
             frame.write_parquet(path, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True)
             return
 
@@ -127,12 +154,21 @@ class Spool:
             for frame, constant in ordered:
                 # Columns of one value take their full room only here, so few rows at a time.
                 for rows in frame.iter_slices(ROW_GROUP_ROWS):
-                    whole = self._whole(rows, constant)
+                    whole = self._filled(rows, names, constant)
                     yield whole if columns is None else whole.select(columns)
 
-        register_io_source(source, schema=self._schema).sink_parquet(
+        schema = {name: self._schema[name] for name in names}
+        register_io_source(source, schema=schema).sink_parquet(
             path, maintain_order=True, compression="snappy", row_group_size=ROW_GROUP_ROWS, statistics=True
         )
+
+    def _said(self) -> list[str]:
+        """The columns that some row fills, and those by which rows are found."""
+        nothing = [{n for n, value in part.constant.items() if value is None} for part in self._parts]
+        if self._held is not None:
+            nothing = [{column.name for column in self._held if column.null_count() == self._held.height}]
+        empty = set.intersection(*nothing) if nothing else set()
+        return [name for name in self._schema if name in _KEPT or name not in empty]
 
     def _ranges(self) -> Iterator[tuple[pl.DataFrame, dict[str, Any]]]:
         """Unsorted rows of one range after the other, and the values of the columns that the frame leaves out."""
@@ -188,9 +224,8 @@ class Spool:
     def _rows(self, name: int) -> int:
         return sum(part.rows.get(name, 0) for part in self._parts)
 
-    def _spill(self, piece: pl.DataFrame) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{len(self._parts)}.arrow"
+    def _part(self, piece: pl.DataFrame) -> _Part:
+        """A piece as it waits: its rows in the order of the ranges, without columns of one value."""
         cut = self._cut(piece)
         constant = {name: piece[name][0] for name in piece.columns if name not in _KEPT and _is_constant(piece[name])}
         piece = piece.drop(constant)
@@ -199,12 +234,23 @@ class Spool:
             piece, cut = piece[order], cut.gather(order)
         runs = cut.rle().struct.unnest()
         rows: dict[int, int] = dict(zip(runs["value"], runs["len"], strict=True))
+        keys = piece["id_key"].rechunk() if self._cut is _range_of else None
+        size = piece.estimated_size()
+        if size <= self._room:
+            self._room -= int(size)
+            return _Part(piece, constant, rows, keys)
+        return _Part(self._written(piece, rows.values()), constant, rows, keys)
+
+    def _written(self, piece: pl.DataFrame, rows: Iterable[int]) -> Path:
+        """The Arrow file of a piece, with a record batch for each range."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{len(self._parts)}.arrow"
         table, start = piece.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()), 0
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            for count in rows.values():
+            for count in rows:
                 writer.write_table(table.slice(start, count))
                 start += count
-        self._parts.append(_Part(path, constant, rows))
+        return path
 
 
 def _is_constant(column: pl.Series) -> bool:

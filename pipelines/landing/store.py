@@ -15,7 +15,7 @@ import polars as pl
 
 from pipelines.config import Tenant
 from pipelines.landing.accounting import Partition, from_rows, to_rows
-from pipelines.landing.layout import folder, quarantine_file, receipt_file, split_file, split_schema
+from pipelines.landing.layout import folder, quarantine_file, receipt_file, scan_split, split_file, split_schema
 from pipelines.storage.hashing import identifier
 from schemas.entities import ENTITIES
 from schemas.tables import BATCHES, QUARANTINE
@@ -135,16 +135,14 @@ def scan(tenant: Tenant, entity: str, days: Sequence[date] | None = None) -> pl.
         entity: its name.
         days: only rows of these tenant days; batches without them are not opened.
     """
-    schema = split_schema(ENTITIES[entity])
     files = [
         split_file(tenant, entity, receipt.batch_id)
         for receipt in _overlapping(tenant, entity, days)
         if receipt.accepted + receipt.superseded
     ]
     if not files:
-        return pl.LazyFrame(schema=schema)
-    # A later contract appends columns, which older batches read as null.
-    frame = pl.scan_parquet(files, schema=schema, missing_columns="insert", hive_partitioning=False)
+        return pl.LazyFrame(schema=split_schema(ENTITIES[entity]))
+    frame = scan_split(files, ENTITIES[entity])
     if days is None:
         return frame
     wanted = sorted(set(days))

@@ -88,10 +88,16 @@ def instants(texts: pl.Series, clock: Clock) -> pl.Series:
         texts: String.
         clock: how these rows write time.
     """
+    return instants_and_plain(texts, clock)[0]
+
+
+def instants_and_plain(texts: pl.Series, clock: Clock) -> tuple[pl.Series, pl.Series]:
+    """The same, and where the text is written plainly: as RFC 3339 with ``T`` and an offset, or as a usual number."""
     result = _fixed_width(texts, clock.units)
-    left = result.is_null() & texts.is_not_null()
+    plain = result.is_not_null()
+    left = ~plain & texts.is_not_null()
     if not left.any():
-        return result
+        return result, plain
     rows = left.arg_true()
     slow = pl.DataFrame({"text": texts.gather(rows), **clock.of(rows).columns(len(rows))})
     slow = slow.with_columns(pl.col("zone").fill_null(clock.zone.key))
@@ -100,7 +106,7 @@ def instants(texts: pl.Series, clock: Clock) -> pl.Series:
     known = distinct.with_columns(pl.Series("instant", parsed, dtype=INSTANT))
     keys = ["text", "zone", "unit"]
     found = slow.join(known, on=keys, how="left", nulls_equal=True, maintain_order="left")["instant"]
-    return result.scatter(rows, found)
+    return result.scatter(rows, found), plain
 
 
 def _fixed_width(texts: pl.Series, units: pl.Series | None) -> pl.Series:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pipelines.calendar import FIRST_DAY, LAST_DAY, day_of
-from pipelines.landing import codes, conditions, nested, times, values
+from pipelines.landing import codes, conditions, nested, originals, times, values
 from pipelines.landing.refusals import Verdict
 from pipelines.storage.hashing import identifiers
 from schemas.contract import Column
@@ -27,7 +27,8 @@ class Typed:
     """Result of typing a frame.
 
     Attributes:
-        frame: every received column, typed, with ``op``; String columns ``<column>__text`` for scalars; all rows.
+        frame: every received column, typed, with ``op``; String columns ``<column>__text`` for scalars, null where
+            the text is as ``originals`` gives it back; all rows.
         verdict: which rows are refused and why.
     """
 
@@ -65,10 +66,10 @@ def typed(
         if column.name in TRANSPORT and column not in entity.columns:
             continue
         texts = frame[column.name]
-        value = _column(column, entity, texts, clock, verdict, controls)
+        value, text = _column(column, entity, texts, clock, verdict, controls)
         columns[column.name] = value
         if keeps_text(column):
-            columns[f"{column.name}__text"] = texts
+            columns[f"{column.name}__text"] = text
     result = pl.DataFrame(columns)
     result = _natural_ids(result, entity)
     _required(result, entity, verdict)
@@ -110,24 +111,25 @@ def _column(
     clock: times.Clock,
     verdict: Verdict,
     controls: bool,
-) -> pl.Series:
+) -> tuple[pl.Series, pl.Series]:
+    """The value, and of a scalar the text where it is not as the value is usually written."""
     if texts.null_count() == len(texts):
-        return texts if column.dtype == pl.String else values.nothing(column.dtype, len(texts))
+        return texts if column.dtype == pl.String else values.nothing(column.dtype, len(texts)), texts
     if column.kind == "string":
-        return _string(column, texts, verdict, controls)
-    texts = values.filled(texts)
+        return _string(column, texts, verdict, controls), texts
+    received, texts = texts, values.filled(texts)
     if column.kind == "json":
         value, reason = nested.canonical(column, entity.nested_fields(column.name), texts, clock)
         verdict.refuse_each(reason)
-        return value.rename(column.name)
-    value = _scalar(column, texts, clock)
+        return value.rename(column.name), texts
+    value, plain = _scalar(column, texts, clock)
     verdict.refuse(texts.is_not_null() & value.is_null(), f"{_RULES[column.kind]}:{column.name}")
     if column.kind == "int64":
         if values.is_money(column.name):
             verdict.refuse(value.abs() >= values.MAX_MONEY, f"out_of_range:{column.name}")
         if column.minimum is not None:
             verdict.refuse(value < column.minimum, f"out_of_range:{column.name}")
-    return value.rename(column.name)
+    return value.rename(column.name), originals.kept(column, received, value, plain)
 
 
 _RULES = {
@@ -139,16 +141,17 @@ _RULES = {
 }
 
 
-def _scalar(column: Column, texts: pl.Series, clock: times.Clock) -> pl.Series:
+def _scalar(column: Column, texts: pl.Series, clock: times.Clock) -> tuple[pl.Series, pl.Series | None]:
+    """The value, and of instants where they are written plainly."""
     if column.kind == "timestamp":
-        return times.instants(texts, clock)
+        return times.instants_and_plain(texts, clock)
     if column.kind == "date":
-        return times.dates(texts)
+        return times.dates(texts), None
     if column.kind == "quantity":
-        return values.quantities(texts)
+        return values.quantities(texts), None
     if column.kind == "boolean":
-        return values.booleans(texts)
-    return values.integers(texts)
+        return values.booleans(texts), None
+    return values.integers(texts), None
 
 
 #: Columns whose values a standard lists or shapes: rule and what is wrong.

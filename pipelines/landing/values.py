@@ -15,6 +15,7 @@ from schemas.entities.envelope import MAX_ID_LENGTH
 MAX_MONEY = 10**15
 MAX_MESSAGE_ID_LENGTH = 100
 CONTROL = r"[\x00-\x1f\x7f-\u009f]"
+_DELETE = 0x7F
 #: Reading may be case-blind here; writing is not.
 _TRUE = ("true", "1")
 _FALSE = ("false", "0")
@@ -95,9 +96,15 @@ def paths(texts: pl.Series) -> pl.Series:
     return texts.str.replace(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "").str.replace(r"[?#].*$", "")
 
 
-def may_hold_controls(data: bytearray) -> bool:
+def may_hold_controls(data: bytearray, most: int) -> bool:
     """Whether decoded JSON text of these bytes can hold a control character: it needs an escape or a C1 byte pair.
 
     JSON refuses raw control characters inside strings, so most files are cleared by one quick search.
+
+    Args:
+        data: the bytes.
+        most: the greatest of them.
     """
-    return b"\\" in data or b"\x7f" in data or (not data.isascii() and re.search(rb"\xc2[\x80-\x9f]", data) is not None)
+    if most < _DELETE:
+        return b"\\" in data
+    return b"\\" in data or b"\x7f" in data or re.search(rb"\xc2[\x80-\x9f]", data) is not None

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,12 +49,17 @@ ROWS = st.fixed_dictionaries(
     st.lists(st.lists(ROWS, min_size=1, max_size=3), min_size=1, max_size=4),
     st.sets(st.integers(1, 12)),
     st.sampled_from([1, 3, 100]),
+    st.sampled_from([0, 200, 1 << 20]),
 )
 def test_pieces_come_out_whole_and_in_order(
-    pieces: list[list[dict[str, object]]], marked: set[int], most_rows: int
+    pieces: list[list[dict[str, object]]], marked: set[int], most_rows: int, held: int
 ) -> None:
     line = 0
-    with TemporaryDirectory() as folder, patch("pipelines.landing.spool.MOST_ROWS", most_rows):
+    with (
+        TemporaryDirectory() as folder,
+        patch("pipelines.landing.spool.MOST_ROWS", most_rows),
+        patch("pipelines.landing.spool.HELD_BYTES", held),
+    ):
         spool = Spool(Path(folder) / "work", SCHEMA)
         frames = []
         for rows in pieces:
@@ -72,4 +78,20 @@ def test_pieces_come_out_whole_and_in_order(
         expected = whole.filter(~pl.col("line_no").is_in(dropped.implode())).with_columns(
             pl.col("line_no").is_in(repeated.implode()).alias("repeat")
         )
-        assert pl.read_parquet(Path(folder) / "f.parquet").equals(expected.sort(SORTED_BY))
+        written = pl.read_parquet(Path(folder) / "f.parquet", schema=SCHEMA, missing_columns="insert")
+        assert written.equals(expected.sort(SORTED_BY))
+
+
+@pytest.mark.parametrize("held", [0, 1 << 20])
+@pytest.mark.parametrize("count", [1, 3])
+def test_columns_that_no_row_fills_are_left_out(tmp_path: Path, count: int, held: int) -> None:
+    row = {"line_no": 1, "order_at": datetime(2026, 1, 1, tzinfo=UTC), "date": None, "id_key": 1, "repeat": False}
+    with patch("pipelines.landing.spool.HELD_BYTES", held):
+        spool = Spool(tmp_path / "work", SCHEMA)
+        for line in range(count):
+            last = {"amount": 7} if line == count - 1 else {}
+            spool.add(pl.DataFrame([{**row, "line_no": line, **last}], schema=SCHEMA))
+        assert any(tmp_path.glob("work/*")) == (held == 0 and count > 1)
+        spool.write(tmp_path / "f.parquet", pl.Series([], dtype=pl.Int64), pl.Series([], dtype=pl.Int64))
+    columns = ["line_no", "order_at", "date", "id_key", "repeat", "amount"]
+    assert pl.read_parquet_schema(tmp_path / "f.parquet").names() == columns
