@@ -7,6 +7,7 @@ are kept in landing, is a view over its committed batches, without the columns t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,7 @@ import duckdb
 from pipelines.cli.output import emit, json_option, table, tenant_option
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
-from schemas.contract import Contract
+from schemas.contract import Column, Contract
 from schemas.entities import ENTITIES
 from schemas.registry import LAKE
 
@@ -116,17 +117,23 @@ def _history_view(tenant: Tenant, name: str) -> str:
     rank = "CASE op WHEN 'delete' THEN 2 WHEN 'patch' THEN 1 ELSE 0 END"
     following = f"lead(order_at) OVER (PARTITION BY external_id ORDER BY order_at, {rank})"
     ends = ["op = 'delete' AS is_deleted", *_promoted(tenant, name)]
+    # A file has only the columns that its rows fill.
+    declared = ", ".join([*_nulls(entity.stored), "NULL::VARCHAR AS patch_fields"])
     return (
         f'CREATE VIEW "{name}" AS SELECT date, {columns}, op, patch_fields, order_at AS effective_from, '  # noqa: S608
         f"{following} AS effective_to, {', '.join(ends)} "
-        f"FROM read_parquet([{_list(paths)}], union_by_name = true)"
+        f"FROM (SELECT {declared} WHERE false UNION ALL BY NAME "
+        f"SELECT * FROM read_parquet([{_list(paths)}], union_by_name = true))"
     )
 
 
 def _empty_view(contract: Contract, tenant: Tenant) -> str:
-    columns = [f'NULL::{_SQL_TYPES[column.kind]} AS "{column.name}"' for column in contract]
-    selected = ", ".join([*columns, *_promoted(tenant, contract.name)])
+    selected = ", ".join([*_nulls(contract), *_promoted(tenant, contract.name)])
     return f'CREATE VIEW "{contract.name}" AS SELECT {selected} WHERE false'
+
+
+def _nulls(columns: Iterable[Column]) -> list[str]:
+    return [f'NULL::{_SQL_TYPES[column.kind]} AS "{column.name}"' for column in columns]
 
 
 def _promoted(tenant: Tenant, view: str) -> list[str]:
