@@ -54,22 +54,21 @@ def contexts(chosen: pl.DataFrame, held: pl.DataFrame, presence: pl.DataFrame) -
         "currency",
         pl.col("product_ids").alias("cart_product_ids"),
         pl.col("low_stock_product_ids").fill_null(NOTHING),
-        "top_signal",
     )
 
 
 def listed(found: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Scarce products by key: ``low_stock_product_ids`` as canonical JSON, and the state that comes first by name.
+    """Scarce products by key: ``low_stock_product_ids`` as canonical JSON.
 
     Args:
-        found: the key, ``product_id`` and ``state``; one row per product.
+        found: the key and ``product_id``; one row per product.
         key: Int64 column that names a cart and a moment.
     """
     encoded = found.with_columns(json_string("product_id").alias("encoded"))
     # Most carts hold one scarce product, which needs no grouping.
     repeated = encoded[key].is_duplicated()
-    alone = encoded.filter(~repeated).select(key, "encoded", pl.col("state").alias("top_signal"))
+    alone = encoded.filter(~repeated).select(key, "encoded")
     several = encoded.filter(repeated).sort(key, "product_id").group_by(key, maintain_order=True)
-    joined = several.agg(pl.col("encoded").str.join(","), pl.col("state").min().alias("top_signal"))
+    joined = several.agg(pl.col("encoded").str.join(","))
     rows = pl.concat([alone, joined])
-    return rows.select(key, pl.format("[{}]", "encoded").alias("low_stock_product_ids"), "top_signal")
+    return rows.select(key, pl.format("[{}]", "encoded").alias("low_stock_product_ids"))

@@ -109,7 +109,7 @@ def members(shown: Shown, stays: pl.DataFrame, moved: pl.DataFrame, span: Span) 
 
 
 #: What is known of a row before its ids and contents are looked up by place; ``seen_at`` is null for those who left.
-_COLUMNS = ["piece", "day", "row", "seen_at", "expires_at", "low_stock_product_ids", "top_signal"]
+_COLUMNS = ["piece", "day", "row", "seen_at", "expires_at", "low_stock_product_ids"]
 
 
 def _rows(merged: pl.DataFrame, today: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
@@ -139,5 +139,5 @@ def _leavers(merged: pl.DataFrame, moved: pl.DataFrame, span: Span) -> pl.DataFr
         pl.lit(None, dtype=pl.Int64).alias("seen_at"),
     )
     gone = placed.filter((pl.col("expires_at") < INF) & (pl.col("day") < pl.col("returns_on")))
-    shown = moved.filter(pl.col("direction") == "exited").select("piece", "row", "low_stock_product_ids", "top_signal")
+    shown = moved.filter(pl.col("direction") == "exited").select("piece", "row", "low_stock_product_ids")
     return gone.join(shown, on="piece", how="left")

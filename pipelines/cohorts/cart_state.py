@@ -16,7 +16,7 @@ from pipelines.cohorts.catalogue import CartRules
 from pipelines.signals.chain import Chain
 
 #: Changes when the columns of the state do, so that files of an older layout are not found.
-LAYOUT = "3"
+LAYOUT = "4"
 INF = int(np.iinfo(np.int64).max)
 
 #: ``visitor`` is the key of ``flockr_vid``, for what must only be fast.
@@ -52,7 +52,6 @@ CONTEXT: Mapping[str, type[pl.DataType]] = {
     "currency": pl.String,
     "cart_product_ids": pl.String,
     "low_stock_product_ids": pl.String,
-    "top_signal": pl.String,
 }
 MEMBERS: Mapping[str, type[pl.DataType]] = {
     "visitor": pl.Int64,

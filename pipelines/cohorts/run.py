@@ -13,6 +13,7 @@ from pipelines.ahead import ahead
 from pipelines.calendar import Day, day_of
 from pipelines.cohorts import order_day, tables
 from pipelines.cohorts.by_instant import inside, of_customers, of_visitors, published
+from pipelines.cohorts.cart_signals import with_top_signals
 from pipelines.cohorts.instants.days import Held, cut
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.links import linked_at, linked_each, spans
@@ -23,6 +24,7 @@ from pipelines.cohorts.streams.visitors import Visitors
 from pipelines.config import Tenant
 from pipelines.signals.chain import CHECKPOINT_DAYS
 from pipelines.signals.demand import micros
+from pipelines.signals.strongest import tenant_ranking
 from pipelines.storage.lake import Lake
 from pipelines.storage.pinned import Pinned
 
@@ -91,6 +93,7 @@ class _Days:
         self._visitors: dict[date, list[Held]] = {}
         self._ordered = sorted(self.wanted)
         self._acts = setup.tenant.lake.rows("visitor_acts")
+        self.ranking = tenant_ranking(setup.tenant)
 
     def pause(self) -> None:
         """Days were left out: what was carried from the day before does not count."""
@@ -121,7 +124,9 @@ class _Days:
         return {each.cohort_id: each.times.filter(inside).height for each in every}
 
     def _carts(self, found: StatefulDay) -> list[tuple[Result, str]]:
-        return [(found.carts, "visitor")] if found.carts else []
+        if not found.carts:
+            return []
+        return [(with_top_signals(found.carts, self.setup.lake, found.day, self.ranking), "visitor")]
 
     def _ruled(self, found: StatefulDay) -> list[tuple[Result, str]]:
         parts = []

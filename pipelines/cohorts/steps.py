@@ -34,6 +34,7 @@ STEPS: tuple[Step, ...] = (
         ),
         run=run,
         carries_state=True,
+        code_version="2",
         description="Who is in which cohort at the end of each day, who came and went, and how many.",
     ),
     Step(

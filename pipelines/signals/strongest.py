@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.calendar import Day, local_date
+from pipelines.calendar import Day
 from pipelines.config import Tenant
-from pipelines.signals.at import states
-from pipelines.signals.catalogue import Signal, every_signal, signals
+from pipelines.signals.catalogue import Signal, every_signal
 from pipelines.signals.units import DAY
 from pipelines.signals.visitor_measures import Strongest
 from pipelines.storage.lake import Lake
@@ -34,6 +32,7 @@ _HOLDS = {
     "low": pl.col("scarcity") == "low",
     "rising": pl.col("momentum") == "rising",
 }
+#: Signals that are asked.
 SCARCITY, MOMENTUM, SURGE, RANK, RISK = "scarcity_state", "momentum", "cart_surge", "category_rank", "risk_score"
 
 
@@ -95,93 +94,76 @@ def strongest(found: pl.DataFrame, key: str) -> pl.DataFrame:
 
 def at_end(lake: Lake | Pinned, day: Day, by: Ranking) -> pl.DataFrame:
     """``ranked`` products at the end of a day, by what is published of it: ``KNOWN`` and the rest."""
-    snapshot = lake.scan("signal_snapshots", [day.date]).filter(pl.col("place").is_null())
-
-    def held(signal: str, column: str, name: str) -> pl.LazyFrame:
-        some = snapshot.filter((pl.col("signal_id") == signal) & pl.col(column).is_not_null())
-        return some.select(pl.col("subject").alias("product_id"), pl.col(column).alias(name))
-
-    surged = _surges(lake, [day.date - timedelta(days=back) for back in range(_days(by) + 1)])
+    surged = _surges(_crossings(lake, day, by))
     since = day.end - timedelta(microseconds=by.surge)
     recent = surged.filter((pl.col("surged_at") > since) & (pl.col("surged_at") <= day.end))
-    parts = [
-        held(SCARCITY, "state", "scarcity"),
-        held(MOMENTUM, "state", "momentum"),
-        recent.select("product_id", pl.lit(True).alias("surged")).unique(),
-        held(RANK, "value", "rank"),
-        held(RISK, "value", "risk"),
-    ]
-    return ranked(_together(parts), by)
+    flagged = recent.select("product_id", pl.lit(True).alias("surged")).unique()
+    held = _held(lake, day.date).join(flagged, on="product_id", how="full", coalesce=True)
+    return ranked(held.select(list(KNOWN)), by)
 
 
-def _together(parts: Sequence[pl.LazyFrame]) -> pl.DataFrame:
-    found = parts[0]
-    for part in parts[1:]:
-        found = found.join(part, on="product_id", how="full", coalesce=True)
-    return found.collect().select(pl.col(name).cast(kind) for name, kind in KNOWN.items())
+def at_moments(lake: Lake | Pinned, day: Day, moments: pl.DataFrame, by: Ranking) -> pl.DataFrame:
+    """``ranked`` products at instants of a day, with all columns of ``moments``.
 
-
-def at_moments(tenant: Tenant, moments: pl.DataFrame, by: Ranking) -> pl.DataFrame:
-    """``ranked`` products at instants, with all columns of ``moments``.
-
-    States are those that hold at the instant, a surge counts from its own on, rank and risk score are those of the end
-    of the day before.
+    States are those that hold at the instant: of scarcity after a crossing, of momentum from one on, as for a surge.
+    Rank and risk score are those of the end of the day before.
 
     Args:
-        tenant: whose.
-        moments: ``product_id`` and ``at`` Datetime(us, UTC).
+        lake: with the signals of products.
+        day: the day.
+        moments: ``product_id`` and ``at`` Int64 microseconds.
         by: the ranking.
     """
-    if moments.is_empty():
-        return ranked(
-            moments.with_columns(
-                pl.lit(None, dtype=kind).alias(name) for name, kind in KNOWN.items() if name != "product_id"
-            ),
-            by,
-        )
-    known = signals(tenant)
-    asked = (
-        moments.select("product_id", "at")
-        .unique()
-        .with_columns(pl.col("product_id").alias("subject"), pl.lit(None, dtype=pl.String).alias("place"))
-    )
+    held, crossed = _held(lake, day.date - timedelta(days=1)), _crossings(lake, day, by)
+    surged = _surges(crossed)
+    some = pl.concat([ranked(held.with_columns(surged=False), by), _wanted(crossed)], how="diagonal")
+    asked = moments.join(some.select("product_id").unique(), on="product_id", how="semi").sort("at")
+    asked = asked.with_columns((pl.col("at") * 2).alias("position"))
+    today = crossed.filter(pl.col("date") == day.date)
     for signal, name in ((SCARCITY, "scarcity"), (MOMENTUM, "momentum")):
-        if signal in known:
-            asked = states(tenant, known[signal], asked).rename({"state": name})
-        else:
-            asked = asked.with_columns(pl.lit(None, dtype=pl.String).alias(name))
-    asked = asked.with_columns(local_date(pl.col("at"), tenant.zone).alias("day"))
-    days = sorted(asked["day"].unique().to_list())
-    before = [day - timedelta(days=1) for day in days]
-    rows = tenant.lake.scan("signal_snapshots", before).filter(pl.col("place").is_null())
-    for signal, name in ((RANK, "rank"), (RISK, "risk")):
-        held = rows.filter(pl.col("signal_id") == signal).select(
-            pl.col("subject").alias("product_id"),
-            pl.col("date").dt.offset_by("1d").alias("day"),
-            pl.col("value").alias(name),
+        later = 1 if signal == SCARCITY else 0
+        steps = today.filter(pl.col("signal_id") == signal).select(
+            "product_id", (pl.col("at") * 2 + later).alias("position"), pl.col("to_state").alias(f"{name}_now")
         )
-        asked = asked.join(held.collect(), on=["product_id", "day"], how="left")
-    asked = _with_surges(tenant, asked, days, by)
-    found = ranked(asked.select(*KNOWN, "at"), by)
-    return moments.join(found, on=["product_id", "at"])
-
-
-def _with_surges(tenant: Tenant, asked: pl.DataFrame, days: Sequence[date], by: Ranking) -> pl.DataFrame:
-    wanted = sorted({day - timedelta(days=back) for day in days for back in range(_days(by) + 1)})
-    surged = _surges(tenant.lake, wanted).collect().sort("surged_at")
-    placed = asked.sort("at").join_asof(
-        surged, left_on="at", right_on="surged_at", by="product_id", check_sortedness=False
+        asked = asked.join_asof(steps.sort("position"), on="position", by="product_id", check_sortedness=False)
+    placed = surged.select("product_id", pl.col("surged_at").dt.epoch("us").alias("since")).sort("since")
+    asked = asked.join_asof(placed, left_on="at", right_on="since", by="product_id", check_sortedness=False)
+    told = asked.join(held, on="product_id", how="left").with_columns(
+        *(pl.coalesce(f"{name}_now", name).alias(name) for name in ("scarcity", "momentum")),
+        (pl.col("at") - pl.col("since") < by.surge).fill_null(False).alias("surged"),
     )
-    recent = pl.col("at") - pl.col("surged_at") < pl.duration(microseconds=by.surge)
-    return placed.with_columns(recent.fill_null(False).alias("surged"))
+    return ranked(told.drop("position", "since", "scarcity_now", "momentum_now"), by)
 
 
-def _surges(lake: Lake | Pinned, days: Sequence[date]) -> pl.LazyFrame:
-    fired = lake.scan("signal_crossings", days).filter(
-        (pl.col("signal_id") == SURGE) & pl.col("suppressed_by").is_null() & pl.col("place").is_null()
+def _held(lake: Lake | Pinned, day: date) -> pl.DataFrame:
+    """``KNOWN`` of the products of a day but for surges."""
+    named = pl.col("signal_id").is_in([SCARCITY, MOMENTUM, RANK, RISK])
+    rows = lake.scan("signal_snapshots", [day]).filter(named & pl.col("place").is_null())
+    found = rows.select("signal_id", pl.col("subject").alias("product_id"), "state", "value").collect()
+    columns = [("scarcity", SCARCITY, "state"), ("momentum", MOMENTUM, "state"), ("rank", RANK, "value")]
+    columns.append(("risk", RISK, "value"))
+    told = [
+        pl.col(column).filter(pl.col("signal_id") == signal).first().alias(name) for name, signal, column in columns
+    ]
+    return found.group_by("product_id").agg(told)
+
+
+def _crossings(lake: Lake | Pinned, day: Day, by: Ranking) -> pl.DataFrame:
+    """What counts of a day, and of the days before it whose surges may: date, signal_id, product_id, to_state, at."""
+    days = [day.date - timedelta(days=back) for back in range(by.surge // DAY + 2)]
+    rows = lake.scan("signal_crossings", days).filter(
+        pl.col("signal_id").is_in([SCARCITY, MOMENTUM, SURGE])
+        & pl.col("suppressed_by").is_null()
+        & pl.col("place").is_null()
     )
-    return fired.select(pl.col("subject").alias("product_id"), pl.col("effective_at").alias("surged_at"))
+    at = pl.col("effective_at").dt.epoch("us").alias("at")
+    return rows.select("date", "signal_id", pl.col("subject").alias("product_id"), "to_state", at).collect()
 
 
-def _days(by: Ranking) -> int:
-    return by.surge // DAY + 1
+def _wanted(crossed: pl.DataFrame) -> pl.DataFrame:
+    return crossed.filter(pl.col("to_state").is_in(["critical", "low", "breakout", "rising", "surged"]))
+
+
+def _surges(crossed: pl.DataFrame) -> pl.DataFrame:
+    instant = pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC").alias("surged_at")
+    return crossed.filter(pl.col("signal_id") == SURGE).select("product_id", instant)
