@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 
 import click
 import polars as pl
 
-from pipelines.cli.output import emit, json_option, table, tenant_option
-from pipelines.config import Tenant, Workspace
+from pipelines.cli.output import emit, json_option, note, table, tenant_option
+from pipelines.config import Tenant, TenantConfig, Workspace
 from pipelines.errors import UsageError
 from pipelines.signals.catalogue import Signal, signals
+from pipelines.visitor_signals.page import page as as_page
 from pipelines.visitor_signals.resolve import visitor_signals
 
 SHOWN = ["date", "signal_id", "subject", "place", "value", "state", "value_prev", "state_prev", "definition_version"]
@@ -123,6 +125,21 @@ def _tables(place: Tables, frame: pl.DataFrame, moves: pl.DataFrame) -> None:
     table(place.shown[:-1], [row[:-1] for row in frame.iter_rows()])
     if moves.height:
         table(place.moved, list(moves.iter_rows()))
+
+
+@signal.command("page")
+@click.option("--tenant", "tenant_id", metavar="ID", help="Show the tenant's own signals and parameters.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a file instead of printing.")
+@click.pass_obj
+def page(workspace: Workspace, tenant_id: str | None, out: Path | None) -> None:
+    """Print a Markdown page that shows every signal of visitors and customers."""
+    plain = Tenant(TenantConfig(id="shipped", timezone="UTC"), workspace.home, workspace.home / "shipped")
+    text = as_page(visitor_signals(workspace.tenant(tenant_id) if tenant_id else plain))
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+        note(f"wrote {out}")
 
 
 @signal.command("of")
