@@ -71,12 +71,14 @@ class CustomerSide:
         self.begin()
         self.state.restore({name.removeprefix(f"{KIND}-"): frame for name, frame in parts.items()})
 
-    def advance(self, day: Day, found: Crossings) -> list[Reading]:
-        """Go to the end of the next day; ``found`` is given what crossed."""
+    def advance(self, day: Day, found: Crossings, before: Mapping[str, Reading]) -> list[Reading]:
+        """Go to the end of the next day from the readings of the one before; ``found`` is given what crossed."""
         advance_totals(self.state, self.totals, self._rows, day)
         at = micros(day.end) - 1
         readings = [shared.single(each, KIND, self.state, at) for each in of(self.definitions, OfCohort)]
-        readings += [shared.vector(each, KIND, self.state, at) for each in of(self.definitions, Vector)]
+        readings += [
+            shared.vector(each, KIND, self.state, at, before.get(each.id)) for each in of(self.definitions, Vector)
+        ]
         readings += [self._cells(each, at, found) for each in of(self.definitions, Cells)]
         readings += [self._due(each, day, found) for each in of(self.definitions, Due)]
         limits: dict[str, int] = {}

@@ -34,6 +34,7 @@ class Reading:
         code: states; ``STATELESS`` for none.
         names: of the codes.
         item: what it is about beside the subject.
+        order: places of the items by name, where a subject has several.
         instant: microseconds, for signals that say one.
     """
 
@@ -47,6 +48,7 @@ class Reading:
     code: Ints
     names: Mapping[int, str] = field(default_factory=dict)
     item: pl.Series | None = None
+    order: Ints | None = None
     instant: Ints | None = None
 
 
@@ -91,11 +93,9 @@ def _ranks(names: Names) -> Ints:
 
 def _rows(now: Reading, before: Reading | None, names: Names, ranks: Ints) -> pl.DataFrame:
     top_prev, under_prev, state_prev = _earlier(now, before)
-    item = now.item if now.item is not None else pl.Series([None] * len(now.key), dtype=pl.String)
+    item = now.item if now.item is not None else pl.repeat(None, len(now.key), dtype=pl.String, eager=True)
     frame = pl.DataFrame(
         {
-            "rank": ranks[now.owner],
-            "subject": names.ids.gather(now.owner),
             "item": item,
             "value": _ratio(now.top, now.under),
             "state": _named(now.code, now.names),
@@ -103,26 +103,29 @@ def _rows(now: Reading, before: Reading | None, names: Names, ranks: Ints) -> pl
             "state_prev": state_prev,
             "inputs_hash": _hashes(now, names),
         }
-    ).with_columns(
+    )
+    rank = ranks[now.owner]
+    order = np.argsort(rank) if now.order is None else np.lexsort((now.order, rank))
+    return frame[order].with_columns(
+        names.ids.gather(now.owner[order]).alias("subject"),
         pl.lit(now.signal_id).alias("signal_id"),
         pl.lit(now.kind).alias("subject_type"),
         pl.lit(now.version).alias("definition_version"),
-        _instants(now).alias("instant"),
+        _instants(now)[order].alias("instant"),
     )
-    return frame.sort("rank", "item") if now.item is not None else frame.sort("rank")
 
 
 def _instants(now: Reading) -> pl.Series:
     kind = pl.Datetime("us", "UTC")
     if now.instant is None:
-        return pl.Series([None] * len(now.key), dtype=kind)
+        return pl.repeat(None, len(now.key), dtype=kind, eager=True)
     return pl.Series(now.instant).cast(kind)
 
 
 def _earlier(now: Reading, before: Reading | None) -> tuple[Ints, Ints, pl.Series]:
     none = np.zeros(len(now.key), dtype=np.int64)
     if before is None or not len(before.key):
-        return none, none, pl.Series([None] * len(now.key), dtype=pl.String)
+        return none, none, pl.repeat(None, len(now.key), dtype=pl.String, eager=True)
     place = np.minimum(np.searchsorted(before.key, now.key), len(before.key) - 1)
     there = before.key[place] == now.key
     code = np.where(there, before.code[place], STATELESS)
@@ -136,7 +139,7 @@ def _ratio(top: Ints, under: Ints) -> pl.Series:
 
 def _named(code: Ints, names: Mapping[int, str]) -> pl.Series:
     if not names or not len(code):
-        return pl.Series([None] * len(code), dtype=pl.String)
+        return pl.repeat(None, len(code), dtype=pl.String, eager=True)
     return pl.Series(code).replace_strict(dict(names), default=None, return_dtype=pl.String)
 
 

@@ -116,7 +116,8 @@ def results(
     for each in links.plan(wanted, resumed):
         found = Crossings(tenant.id)
         day = day_of(each, tenant.zone)
-        now = [*sides.visitors.advance(day, found), *sides.customers.advance(day, found)]
+        before = {reading.signal_id: reading for reading in sides.before}
+        now = [each for side in (sides.visitors, sides.customers) for each in side.advance(day, found, before)]
         if each in shown:
             yield each, rows.snapshot(now, sides.before, sides.subjects), found.rows()
         sides.before = now

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import cast
+
 import numpy as np
+import polars as pl
 
 from pipelines.cohorts.daily.numbers import Number, Scope, number
-from pipelines.cohorts.daily.space import parts
-from pipelines.cohorts.daily.state import State
+from pipelines.cohorts.daily.space import Ints, Space, parts
+from pipelines.cohorts.daily.state import NONE, State
 from pipelines.cohorts.daily.totals import Total, of_value
 from pipelines.signals.visitor_measures import Vector
 from pipelines.visitor_signals.resolve import Resolved
@@ -36,26 +40,81 @@ def single(found: Resolved, kind: str, state: State, as_of: int) -> Reading:
     return Reading(found.id, found.version, kind, owner, owner, now.top[owner], now.under[owner], none)
 
 
-def vector(found: Resolved, kind: str, state: State, as_of: int) -> Reading:
-    """The greatest values of each subject above zero, one row a key; of equal ones the first key by name."""
+def vector(found: Resolved, kind: str, state: State, as_of: int, before: Reading | None) -> Reading:
+    """The greatest values of each subject above zero, one row a key; of equal ones the first key by name.
+
+    Args:
+        found: the signal.
+        kind: visitor or customer.
+        state: totals, with ``changed`` for the subjects whose totals are others than on the day before.
+        as_of: last instant of the day.
+        before: of the day before, where its numbers of subjects are those of the state; who did not change keeps it.
+    """
     assert found.cohort is not None and isinstance(found.signal.measure, Vector)  # noqa: S101
     key = found.cohort.for_each or ""
-    now, space = value(found, state, as_of), state.families[key]
-    rows = np.flatnonzero(now.known & (now.top > 0))
-    owner, item = parts(space.codes[rows])
-    ids = state.values[key].ids
-    rank = np.empty(ids.len(), dtype=np.int64)
-    rank[ids.arg_sort().to_numpy()] = np.arange(ids.len())
+    changed = state.subjects["changed"] != NONE
+    if before is None:
+        changed[:] = True
+    rows = np.flatnonzero(changed[state.owners(key)])
+    now = number(Scope(cast(State, _Slice(state, key, rows)), found.cohort, as_of), found.values[0])
+    positive = now.known & (now.top > 0)
+    rows, top, under = rows[positive], now.top[positive], now.under[positive]
+    owner, item = parts(state.families[key].codes[rows])
+    ranks = _ranks(state.values[key].ids)
     # All shares of a subject have one denominator, so that their numerators are in the order of the shares.
-    order = np.lexsort((rank[item], -now.top[rows], owner))
-    owner = owner[order]
-    begins = np.flatnonzero(np.diff(owner, prepend=-1))
-    place = np.arange(len(owner)) - np.repeat(begins, np.diff(begins, append=len(owner)))
-    kept = rows[order][place < found.signal.param(found.signal.measure.top)]
-    codes = np.sort(space.codes[kept])
-    kept = space.find(codes)
+    order = np.lexsort((ranks[item], -top, owner))
+    begins = np.flatnonzero(np.diff(owner[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+    kept = order[place < found.signal.param(found.signal.measure.top)]
+    codes, top, under = state.families[key].codes[rows[kept]], top[kept], under[kept]
+    if before is not None:
+        same = ~changed[before.owner]
+        codes, top, under = (
+            np.concatenate(pair)
+            for pair in ((before.key[same], codes), (before.top[same], top), (before.under[same], under))
+        )
+    order = np.argsort(codes)
+    codes, top, under = codes[order], top[order], under[order]
     owner, item = parts(codes)
-    none = np.full(len(kept), STATELESS, dtype=np.int64)
-    return Reading(
-        found.id, found.version, kind, codes, owner, now.top[kept], now.under[kept], none, item=ids.gather(item)
-    )
+    none = np.full(len(codes), STATELESS, dtype=np.int64)
+    named = state.values[key].ids.gather(item)
+    return Reading(found.id, found.version, kind, codes, owner, top, under, none, item=named, order=ranks[item])
+
+
+def _ranks(ids: pl.Series) -> Ints:
+    ranks = np.empty(ids.len(), dtype=np.int64)
+    ranks[ids.arg_sort().to_numpy()] = np.arange(ids.len())
+    return ranks
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Some rows of a family's space of a state, for values to be computed of those alone."""
+
+    state: State
+    key: str
+    rows: Ints
+
+    def space(self, key: str) -> Space | _Columns:
+        """Subjects as they are, or the rows of the family."""
+        return _Columns(self.state.families[key], self.rows) if key else self.state.subjects
+
+    def owners(self, key: str) -> Ints:
+        """Number of the subject of each row."""
+        return self.state.owners(key)[self.rows]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Rows of a space."""
+
+    whole: Space
+    rows: Ints
+
+    @property
+    def height(self) -> int:
+        """How many there are."""
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> Ints:
+        return self.whole[name][self.rows]

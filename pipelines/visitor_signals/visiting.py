@@ -113,12 +113,13 @@ class VisitorSide:
         for place, forget in enumerate(self.carts):
             self.carts[forget] = Carts(parts[f"carts-{place}"], parts[f"items-{place}"])
 
-    def advance(self, day: Day, found: Crossings) -> list[Reading]:
+    def advance(self, day: Day, found: Crossings, before: Mapping[str, Reading]) -> list[Reading]:
         """Go to the end of the next day.
 
         Args:
             day: the day.
             found: is given what crossed.
+            before: readings of the day before by signal.
         """
         acts, orders, today = self._read(day)
         advance_totals(self.state, self.totals, self._rows, day)
@@ -131,7 +132,10 @@ class VisitorSide:
             *self._engagement(day, events),
             *self._carts(day, orders, found),
             *(shared.single(each, KIND, self.state, micros(day.end) - 1) for each in of(self.definitions, OfCohort)),
-            *(shared.vector(each, KIND, self.state, micros(day.end) - 1) for each in of(self.definitions, Vector)),
+            *(
+                shared.vector(each, KIND, self.state, micros(day.end) - 1, before.get(each.id))
+                for each in of(self.definitions, Vector)
+            ),
         ]
         self._settle(day)
         return readings
