@@ -21,6 +21,8 @@ from schemas.tables import (
     DATE,
     SIGNAL_CROSSINGS,
     SIGNAL_SNAPSHOTS,
+    VISITOR_SIGNAL_CROSSINGS,
+    VISITOR_SIGNAL_SNAPSHOTS,
 )
 
 #: Fields of an event that a person may have typed something personal into.
@@ -46,6 +48,8 @@ DATASETS: dict[str, Contract] = {
         COHORT_SIZES,
         SIGNAL_SNAPSHOTS,
         SIGNAL_CROSSINGS,
+        VISITOR_SIGNAL_SNAPSHOTS,
+        VISITOR_SIGNAL_CROSSINGS,
         EVENTS,
         COHORT_MEMBERSHIP_HISTORY,
     )

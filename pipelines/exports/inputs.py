@@ -22,6 +22,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "cohort_sizes": ("customer_events", "transactions"),
     "signal_snapshots": ("customer_events", "transactions", "stock_levels"),
     "signal_crossings": ("customer_events", "transactions", "stock_levels"),
+    "visitor_signal_snapshots": ("customer_events", "transactions", "stock_levels"),
+    "visitor_signal_crossings": ("customer_events", "transactions", "stock_levels"),
 }
 
 
