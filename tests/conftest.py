@@ -28,6 +28,8 @@ LONGEST = (
     "cohorts/history/test_changes.py",
     "cohorts/test_engine_against_sql.py",
     "signals/test_same_bytes.py",
+    "visitor_signals/test_same_bytes.py",
+    "visitor_signals/test_as_cohorts_say.py",
     "entities/test_erase.py",
     "realdata/test_rees46.py",
     "realdata/test_online_retail.py",

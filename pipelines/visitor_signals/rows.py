@@ -171,7 +171,7 @@ STORED = {
 
 
 def stored(readings: Iterable[Reading], subjects: Mapping[str, Names]) -> pl.DataFrame:
-    """Readings as a frame (``STORED``): what the next day calls the values of the day before."""
+    """Readings as a frame (``STORED``), in no order: what the next day calls the values of the day before."""
     frames = [
         pl.DataFrame(
             {
@@ -193,4 +193,4 @@ def stored(readings: Iterable[Reading], subjects: Mapping[str, Names]) -> pl.Dat
         for each in readings
         if len(each.key)
     ]
-    return pl.concat([pl.DataFrame(schema=STORED), *frames]).sort("signal_id", "subject", "item")
+    return pl.concat([pl.DataFrame(schema=STORED), *frames])
