@@ -87,8 +87,11 @@ def one_day(known: History, held: Held, day: Day, before: pl.DataFrame | None = 
     times = held.times.join(moving, on="subject", how="semi")
     parts = held.parts.join(moving, on="subject", how="semi")
     moved = _computed(known, replace(held, times=times, parts=parts), day)
-    resting = before.join(moving, on="subject", how="anti").with_columns(_days_since(pl.lit(end)))
-    return Result(moved.transitions, pl.concat([resting.select(moved.members.columns), moved.members]))
+    resting = before.join(moving, on="subject", how="anti", maintain_order="left").with_columns(
+        _days_since(pl.lit(end))
+    )
+    # Both lie in the order of subjects, and so does what the day after is given.
+    return Result(moved.transitions, resting.select(moved.members.columns).merge_sorted(moved.members, key="subject"))
 
 
 def _days_since(at: pl.Expr) -> pl.Expr:

@@ -43,6 +43,9 @@ def nothing() -> Result:
 
 def keyed(rows: pl.DataFrame, tenant: str) -> pl.DataFrame:
     """Fill ``membership_key`` where it is not known yet; hashing what is carried every day would cost more."""
+    unknown = rows["membership_key"].is_null()
+    if not unknown.any():
+        return rows
     key = identifiers([pl.lit(tenant), pl.col("cohort_id"), pl.col("subject")]).alias("membership_key")
-    known = pl.col("membership_key").is_not_null()
-    return pl.concat([rows.filter(known), rows.filter(~known).with_columns(key)])
+    fresh = rows.filter(unknown).select(key).to_series()
+    return rows.with_columns(rows["membership_key"].cast(pl.String).scatter(unknown.arg_true(), fresh))

@@ -33,7 +33,7 @@ def conform(frame: pl.DataFrame, contract: Contract, day: date | None) -> pl.Dat
         raise ContractError(f"table {contract.name}: missing columns {missing}, unexpected columns {extra}")
     ordered = frame.select(contract.names)
     # To see that rows are in order costs a fraction of sorting them, and then no key can repeat.
-    in_order = _increases(ordered, contract.primary_key)
+    in_order = increases(ordered, contract.primary_key)
     if not in_order:
         ordered = ordered.sort(list(contract.primary_key), nulls_last=True)
     if contract.is_violated(ordered):
@@ -54,14 +54,14 @@ def conform_parts(frames: Iterable[pl.DataFrame], contract: Contract, day: date 
         part = conform(frame, contract, day)
         if not part.height:
             continue
-        if last is not None and not _increases(pl.concat([last, part.head(1)]), contract.primary_key):
+        if last is not None and not increases(pl.concat([last, part.head(1)]), contract.primary_key):
             raise ContractError(f"table {contract.name}, day {day}: parts overlap or are not in the order of the key")
         last = part.tail(1)
         yield part
 
 
-def _increases(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
-    """Whether each row's key is greater than the one before, nulls last."""
+def increases(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
+    """Whether each row's key is greater than the one before, nulls last; False for fewer than two rows."""
     if frame.height < 2:
         return False
     less = pl.lit(False)

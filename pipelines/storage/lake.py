@@ -95,13 +95,13 @@ class Writer:
             frame: the contract's columns in any order, ``date`` optional and overwritten with ``day``.
 
         Raises:
-            ContractError: columns, types, required values, enums or the primary key are violated.
+            ContractError: columns, types, required values, enums or the primary key are violated, here or in a part
+                put before; at the latest when the writer is closed, before anything is published.
         """
-        part = conform(frame, self.contract, day)
-        # Encoding and flushing overlap with computing the next day; a short queue bounds the frames that wait.
-        while self._waiting and (len(self._waiting) >= _WAITING_PARTS or self._rows_with(part) > _WAITING_ROWS):
+        # Checking, encoding and flushing overlap with computing the next day; a short queue bounds what waits.
+        while self._waiting and (len(self._waiting) >= _WAITING_PARTS or self._rows_with(frame) > _WAITING_ROWS):
             self._waiting.popleft()[0].result()
-        self._waiting.append((self._pool.submit(self._store, day, part), part.height))
+        self._waiting.append((self._pool.submit(self._store, day, frame), frame.height))
 
     def put_parts(self, day: date | None, frames: Iterable[pl.DataFrame]) -> None:
         """Check, sort and write one partition that may be too large for memory; equal rows make an equal file.
@@ -130,7 +130,8 @@ class Writer:
         while self._waiting:
             self._waiting.popleft()[0].result()
 
-    def _store(self, day: date | None, part: pl.DataFrame) -> None:
+    def _store(self, day: date | None, frame: pl.DataFrame) -> None:
+        part = conform(frame, self.contract, day)
         place = f"date={day.isoformat()}" if day else "data"
         stored = part.drop("date") if self.contract.partitioned else part
         if part.height or not self._empty:

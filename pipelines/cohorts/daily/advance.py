@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
-import polars as pl
 
 from pipelines.calendar import Day
 from pipelines.cohorts.daily.changes import Rows, Source
@@ -51,6 +50,7 @@ class _Step:
         self.state, self.rows, self.today, self.last, self.whole = state, rows, today, last, whole
         self.first = rows.first()
         self._matching: dict[object, Flags] = {}
+        self._numbered: dict[str, Ints] = {}
 
     def all(self, totals: list[Total]) -> None:
         """Move every total of the stream."""
@@ -77,61 +77,73 @@ class _Step:
     def _move(self, total: Total, came: Ints, went: Ints, counting: Flags) -> None:
         changed = np.concatenate([came, went])
         sign = np.concatenate([np.ones(len(came), np.int64), np.full(len(went), -1, np.int64)])
-        frame = self.rows.frame[changed]
-        owners = self.state.subjects.of(frame["subject"])
-        space, place = self._place(total, frame, owners)
+        owners = self._numbers("subject", changed)
+        space, place = self._place(total, changed, owners)
         space["changed"][place] = self.last
         if total.key:
             self.state.subjects["changed"][owners] = self.last
         if total.kind == "count":
-            np.add.at(space[total.name], place, sign * frame["weight"].to_numpy())
+            np.add.at(space[total.name], place, sign * self._column("weight")[changed])
         elif total.kind == "present":
             np.add.at(space[total.name], place, sign)
         elif total.kind == "sum":
-            np.add.at(space[total.name], place, sign * frame[total.field].to_numpy())
+            np.add.at(space[total.name], place, sign * self._column(total.field)[changed])
         elif total.kind == "distinct":
-            self._distinct(total, frame, owners, place, sign, space)
+            self._distinct(total, changed, place if total.key else owners, place, sign, space)
         else:
-            self._extreme(total, space, place[: len(came)], frame[: len(came)])
+            self._extreme(total, space, place[: len(came)], came)
             if len(went):
-                self._without(total, space, place[len(came) :], frame[len(came) :], counting)
+                self._without(total, space, place[len(came) :], went, counting)
 
-    def _place(self, total: Total, frame: pl.DataFrame, owners: Ints) -> tuple[Space, Ints]:
+    def _column(self, name: str) -> Ints:
+        found: Ints = self.rows.frame[name].to_numpy()
+        return found
+
+    def _numbers(self, name: str, rows: Ints) -> Ints:
+        """Numbers of the values of a column in some rows; each row is looked up once, however many totals ask."""
+        if name not in self._numbered:
+            self._numbered[name] = np.full(len(self.first), -1, dtype=np.int64)
+        known = self._numbered[name]
+        fresh = rows[known[rows] < 0]
+        if len(fresh):
+            names = self.state.subjects if name == "subject" else self.state.values[name]
+            known[fresh] = names.of(self.rows.frame[name].gather(fresh))
+        return known[rows]
+
+    def _place(self, total: Total, rows: Ints, owners: Ints) -> tuple[Space, Ints]:
         if not total.key:
             return self.state.subjects, owners
-        keys = self.state.values[total.key].of(frame[total.key])
         space = self.state.families[total.key]
-        return space, space.number(pair_codes(owners, keys))
+        return space, space.number(pair_codes(owners, self._numbers(total.key, rows)))
 
-    def _distinct(self, total: Total, frame: pl.DataFrame, owners: Ints, place: Ints, sign: Ints, space: Space) -> None:
+    def _distinct(self, total: Total, rows: Ints, base: Ints, place: Ints, sign: Ints, space: Space) -> None:
         pairs = self.state.distinct[total.name]
-        base = place if total.key else owners
-        numbers = pairs.number(pair_codes(base, self.state.values[total.field].of(frame[total.field])))
+        numbers = pairs.number(pair_codes(base, self._numbers(total.field, rows)))
         touched, first = np.unique(numbers, return_index=True)
         before = pairs["rows"][touched] > 0
         np.add.at(pairs["rows"], numbers, sign)
         after = pairs["rows"][touched] > 0
         np.add.at(space[total.name], place[first], after.astype(np.int64) - before.astype(np.int64))
 
-    def _extreme(self, total: Total, space: Space, place: Ints, rows: pl.DataFrame) -> None:
+    def _extreme(self, total: Total, space: Space, place: Ints, rows: Ints) -> None:
         """Take further rows into a first, last, least or greatest value."""
-        column, values = space[total.name], rows[total.field or "at"].to_numpy()
+        column, values = space[total.name], self._column(total.field or "at")[rows]
         if total.kind in ("last", "max"):
             np.maximum.at(column, place, values)
             return
         column[place[column[place] == NONE]] = -NONE
         np.minimum.at(column, place, values)
 
-    def _without(self, total: Total, space: Space, place: Ints, rows: pl.DataFrame, counting: Flags) -> None:
+    def _without(self, total: Total, space: Space, place: Ints, rows: Ints, counting: Flags) -> None:
         """Let rows go; what is left is found among the rows that count, or by time where not all of them are here."""
         column = space[total.name]
         if not self.whole:
-            ended = column[place] <= rows["at"].to_numpy()
+            ended = column[place] <= self._column("at")[rows]
             column[place[ended]] = NONE
             return
         again = np.unique(place)
         column[again] = NONE
-        left = self.rows.frame.filter(pl.Series(counting))
-        _, places = self._place(total, left, self.state.subjects.of(left["subject"]))
+        left = np.flatnonzero(counting)
+        _, places = self._place(total, left, self._numbers("subject", left))
         kept = np.isin(places, again)
-        self._extreme(total, space, places[kept], left.filter(pl.Series(kept)))
+        self._extreme(total, space, places[kept], left[kept])

@@ -1,4 +1,4 @@
-"""Whether rules hold at the end of a day, for every subject at once: to enter, and to stay."""
+"""Whether rules hold at the end of a day, for many subjects at once: to enter, and to stay."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipelines.cohorts.language.bounds import Bound, Greatest, Percentile
 from pipelines.cohorts.language.rules import All, AnyOf, Cohort, Compare, Member, NoneOf, Rule, leaves
 from pipelines.cohorts.language.values import Value
 from pipelines.errors import UsageError
+from pipelines.signals.definitions import Strict
 from pipelines.signals.units import DAY
 
 #: Cohort id -> its members at the end of the day.
@@ -20,7 +21,7 @@ Members = Mapping[str, pl.Series]
 
 
 def holds(scope: Scope, rule: Rule, members: Members, *, stay: bool) -> Flags:
-    """Whether a rule holds for each row of the cohort's space.
+    """Whether a rule holds for each row of a scope.
 
     Args:
         scope: totals at the end of the day.
@@ -40,7 +41,7 @@ def holds(scope: Scope, rule: Rule, members: Members, *, stay: bool) -> Flags:
         state = scope.state
         inside = np.zeros(state.subjects.height, dtype=np.bool_)
         inside[state.subjects.of(members[rule.cohort])] = True
-        return inside[state.owners(scope.key)]
+        return inside[state.owners(scope.key, scope.rows)]
     raise UsageError(f"{scope.cohort._file}: rule: {type(rule).__name__.lower()} needs evaluate: instant")
 
 
@@ -60,7 +61,24 @@ def _compares(scope: Scope, rule: Compare, *, stay: bool) -> Flags:
     against = bound(scope, limit, rule.value)
     found = compared(value, comparison, against)
     # Nobody leaves because a percentile is not there.
-    return found | (value.known & ~against.known) if stay else found
+    found = found | (value.known & ~against.known) if stay else found
+    return np.broadcast_to(found, scope.height)
+
+
+#: Words of a rule whose truth changes although no total does.
+_MOVING = {"since", "since_first", "median_gap", "percentile", "cohort"}
+
+
+def is_steady(rule: Strict) -> bool:
+    """Whether a rule or a value is as on the day before for whoever has the same totals."""
+    words = _words(rule.model_dump(exclude_none=True))
+    return not words & _MOVING
+
+
+def _words(value: object) -> set[str]:
+    if isinstance(value, dict):
+        return set(value).union(*(_words(each) for each in value.values()))
+    return set().union(*(_words(each) for each in value)) if isinstance(value, list | tuple) else set()
 
 
 def percentiles(cohort: Cohort) -> Iterator[tuple[str, Percentile, Value]]:
@@ -85,7 +103,7 @@ def bounds(scope: Scope, today: int) -> dict[str, int]:
     found = {}
     cohort = scope.cohort
     for name, limit, value in percentiles(cohort):
-        values = number(scope, value)
+        values = number(scope, value).spread(scope.height)
         if (values.under != 1).any():
             raise UsageError(f"{cohort._file}: percentile: is of whole numbers only; this value is a fraction")
         present = values.top[values.known & (values.top != 0)]

@@ -1,4 +1,7 @@
-"""Values and bounds of rules as whole-number fractions over all subjects of a space at once."""
+"""Values and bounds of rules as whole-number fractions over many subjects of a space at once.
+
+What is the same for all of them stays one number and is never spelled out.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,13 @@ from pipelines.cohorts.language.values import Add, Extreme, MedianGap, Over, Sha
 
 #: Units whose parameters are thousandths.
 _THOUSANDTHS = ("ratio", "quantity")
+_ONE: Ints = np.array(1)
+_YES: Flags = np.array(True)
 
 
 @dataclass(frozen=True)
 class Number:
-    """A fraction for each row of a space.
+    """A fraction for each row of a scope; a part that is the same for all rows may have no dimension.
 
     Attributes:
         top: numerator.
@@ -33,6 +38,12 @@ class Number:
     under: Ints
     known: Flags
 
+    def spread(self, height: int) -> Number:
+        """The same with every part as long as the scope."""
+        return Number(
+            np.broadcast_to(self.top, height), np.broadcast_to(self.under, height), np.broadcast_to(self.known, height)
+        )
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -43,21 +54,34 @@ class Scope:
         cohort: whose parameters apply.
         as_of: last instant that is seen, for ``since``; microseconds.
         gaps: stream -> times between the subjects' events, for ``median_gap``.
+        rows: rows of the cohort's space that are looked at; all where not given.
     """
 
     state: State
     cohort: Cohort
     as_of: int
     gaps: Mapping[str, DayGaps] = field(default_factory=dict)
+    rows: Ints | None = None
 
     @property
     def key(self) -> str:
         """Field of the cohort's family, if it has one."""
         return self.cohort.for_each or ""
 
+    @property
+    def height(self) -> int:
+        """Number of rows that are looked at."""
+        return self.state.space(self.key).height if self.rows is None else len(self.rows)
+
+    def of_subjects(self, values: Ints) -> Ints:
+        """Of one value for each subject, those of the rows."""
+        if self.key:
+            return values[self.state.owners(self.key, self.rows)]
+        return values if self.rows is None else values[self.rows]
+
 
 def number(scope: Scope, term: Term) -> Number:
-    """A value, or a parameter, for each row of the cohort's space."""
+    """A value, or a parameter, for each row of a scope."""
     if isinstance(term, str):
         return constant(scope, term)
     if isinstance(term, Add):
@@ -81,20 +105,19 @@ def number(scope: Scope, term: Term) -> Number:
 
 
 def constant(scope: Scope, reference: str) -> Number:
-    """A parameter for each row."""
+    """A parameter, the same for each row."""
     value = scope.cohort.param(reference)
     unit = scope.cohort.params[reference.removeprefix("$")].unit
-    height = scope.state.space(scope.key).height
-    under = 1000 if unit in _THOUSANDTHS else 1
-    return Number(np.full(height, value), np.full(height, under), np.ones(height, dtype=np.bool_))
+    return Number(np.array(value), np.array(1000) if unit in _THOUSANDTHS else _ONE, _YES)
 
 
 def _column(scope: Scope, found: Total) -> Number:
     values = scope.state.space(found.key)[found.name]
-    if not found.key and scope.key:
-        values = values[scope.state.owners(scope.key)]
-    known = values != NONE
-    return Number(values, np.ones(len(values), dtype=np.int64), known)
+    if not found.key:
+        values = scope.of_subjects(values)
+    elif scope.rows is not None:
+        values = values[scope.rows]
+    return Number(values, _ONE, values != NONE)
 
 
 def _gap(scope: Scope, term: MedianGap) -> Number:
@@ -102,7 +125,8 @@ def _gap(scope: Scope, term: MedianGap) -> Number:
     values = gaps.own
     if term.otherwise and term.fewer_than:
         values = np.where(gaps.orders < scope.cohort.param(term.fewer_than), gaps.usual, values)
-    return Number(values, np.ones(len(values), dtype=np.int64), values != NONE)
+    values = scope.of_subjects(values)
+    return Number(values, _ONE, values != NONE)
 
 
 def _folded(scope: Scope, terms: tuple[Term, ...], fold: object) -> Number:
@@ -113,18 +137,30 @@ def _folded(scope: Scope, terms: tuple[Term, ...], fold: object) -> Number:
 
 
 def _add(one: Number, other: Number) -> Number:
+    if one.under is _ONE and other.under is _ONE:
+        return Number(one.top + other.top, _ONE, one.known & other.known)
     top = one.top * other.under + other.top * one.under
-    return Number(top, one.under * other.under, one.known & other.known)
+    return Number(top, _under(one, other), one.known & other.known)
 
 
 def _times(one: Number, other: Number) -> Number:
-    return Number(one.top * other.top, one.under * other.under, one.known & other.known)
+    return Number(one.top * other.top, _under(one, other), one.known & other.known)
+
+
+def _under(one: Number, other: Number) -> Ints:
+    if one.under is _ONE:
+        return other.under
+    return one.under if other.under is _ONE else one.under * other.under
+
+
+def _by(value: Ints, factor: Ints) -> Ints:
+    return value if factor is _ONE else value * factor
 
 
 def _over(one: Number, other: Number) -> Number:
     known = one.known & other.known & (other.top != 0)
     sign = np.sign(other.top)
-    top, under = one.top * other.under * sign, one.under * other.top * sign
+    top, under = _by(one.top, other.under) * sign, _by(other.top, one.under) * sign
     return Number(np.where(known, top, 0), np.where(known, under, 1), known)
 
 
@@ -145,17 +181,15 @@ def bound(scope: Scope, limit: Bound, value: Value) -> Number:
 
 def _greater(one: Number, other: Number) -> Number:
     """The greater of two; where one is not known, the other."""
-    second = other.known & (~one.known | (other.top * one.under > one.top * other.under))
+    second = other.known & (~one.known | (_by(other.top, one.under) > _by(one.top, other.under)))
     return Number(
         np.where(second, other.top, one.top), np.where(second, other.under, one.under), one.known | other.known
     )
 
 
 def _percentile(scope: Scope, limit: Percentile, value: Value) -> Number:
-    height = scope.state.space(scope.key).height
     found = scope.state.bounds.get(percentile_name(scope.cohort, limit, value))
-    known = np.full(height, found is not None, dtype=np.bool_)
-    return Number(np.full(height, found or 0), np.ones(height, dtype=np.int64), known)
+    return Number(np.array(found or 0), _ONE, np.array(found is not None))
 
 
 def percentile_name(cohort: Cohort, limit: Percentile, value: Value) -> str:
@@ -169,7 +203,7 @@ def percentile_name(cohort: Cohort, limit: Percentile, value: Value) -> str:
 
 def compared(value: Number, comparison: str, limit: Number) -> Flags:
     """Whether each value compares so with its bound; false where either is not known."""
-    left, right = value.top * limit.under, limit.top * value.under
+    left, right = _by(value.top, limit.under), _by(limit.top, value.under)
     known = value.known & limit.known
     if comparison == "at_least":
         return known & (left >= right)

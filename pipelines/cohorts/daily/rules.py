@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -12,41 +12,17 @@ from pipelines.calendar import Day
 from pipelines.cohorts.daily import latch, shown
 from pipelines.cohorts.daily.advance import advance
 from pipelines.cohorts.daily.changes import Source
-from pipelines.cohorts.daily.decide import bounds, holds
+from pipelines.cohorts.daily.decide import Members, bounds, holds, is_steady
 from pipelines.cohorts.daily.gaps import DayGaps, Gaps
+from pipelines.cohorts.daily.listing import HELD, MEMBERS, MOVED, Listing, Schema
 from pipelines.cohorts.daily.numbers import Scope
-from pipelines.cohorts.daily.space import Ints
+from pipelines.cohorts.daily.space import Flags
 from pipelines.cohorts.daily.state import State
 from pipelines.cohorts.daily.totals import Total, gap_streams, totals
 from pipelines.cohorts.language.order import in_order
 from pipelines.cohorts.language.rules import Cohort, named_cohorts
 from pipelines.signals.demand import micros
-
-MOVED = {
-    "cohort_id": pl.String,
-    "subject": pl.String,
-    "at": pl.Int64,
-    "direction": pl.String,
-    "caused_by": pl.String,
-    "context": pl.String,
-}
-MEMBERS = {
-    "cohort_id": pl.String,
-    "subject": pl.String,
-    "is_member": pl.Boolean,
-    "entered_at": pl.Int64,
-    "expires_at": pl.Int64,
-    "updated_at": pl.Int64,
-    "membership_key": pl.String,
-    "context": pl.String,
-}
-HELD = {
-    "cohort_id": pl.String,
-    "subject": pl.String,
-    "at": pl.Int64,
-    "direction": pl.String,
-    "suppressed_by": pl.String,
-}
+from pipelines.storage.conform import increases
 
 
 @dataclass(frozen=True)
@@ -84,13 +60,13 @@ class DayRules:
         self.totals: list[Total] = [found[name] for name in sorted(found)]
         self._gaps: dict[str, Gaps] = {}
         self._asked = _named(self.cohorts)
-        self._keys = shown.Keys(self.tenant)
         self.begin(self.state)
 
     def begin(self, state: State) -> None:
         """Go on from a state."""
         self.state = state
-        self._keys = shown.Keys(self.tenant)
+        self._truths: dict[str, Truth] = {}
+        self._listings = {cohort.id: Listing(self.tenant) for cohort in self.cohorts}
         state.have(self.totals)
         for cohort in self.cohorts:
             state.family(cohort.for_each or "")
@@ -105,28 +81,46 @@ class DayRules:
             members: cohorts of other kinds that rules name -> their members at the end of the day.
             show: whether the rows of the day are wanted; else they are empty.
         """
+        heights = {key: self.state.space(key).height for key in ("", *self.state.families)}
         for name in self._asked:
             if name in members:
                 self.state.subjects.of(members[name])
         advance(self.state, self.totals, source, day)
         at = micros(day.end) - 1
+        changed = {key: self._changed(key, height, at) for key, height in heights.items()}
         gaps = self._gaps_on(source, day)
         known = dict(members)
-        rows, limits = [], {}
+        rows: list[tuple[str, tuple[pl.DataFrame, ...]]] = []
+        limits = {}
         for cohort in self.cohorts:
             scope = Scope(self.state, cohort, at, gaps)
             space = self.state.space(scope.key)
-            enter = holds(scope, cohort.rule, known, stay=False)
-            stay = enter | holds(scope, cohort.rule, known, stay=True)
+            inside = latch.members(cohort, space)
+            truth = self._truths.setdefault(cohort.id, Truth(is_steady(cohort.rule)))
+            enter, stay = truth.at(scope, known, inside, changed[scope.key])
             moves = latch.move(cohort, space, enter, stay, at)
-            inside = np.flatnonzero(latch.members(cohort, space))
             if show:
-                rows.append(self._rows(scope, moves, inside, at))
+                entered = space[latch.column(cohort, "entered")]
+                listed = self._listings[cohort.id].day(scope, moves, entered, changed[scope.key])
+                rows.append((cohort.id, listed))
             if cohort.id in self._asked:
-                known[cohort.id] = shown.subjects(scope, inside)["subject"]
+                known[cohort.id] = shown.subjects(scope, np.flatnonzero(latch.members(cohort, space)))["subject"]
             limits.update(bounds(scope, day.date.toordinal()))
         self.state.bounds = limits
-        return DayRows(*(_sorted([each[place] for each in rows], schema) for place, schema in _SCHEMAS))
+        if not show:
+            # What changed on a day that was not listed is not known on the next.
+            self._listings = {cohort.id: Listing(self.tenant) for cohort in self.cohorts}
+        rows.sort(key=lambda row: row[0])
+        schemas = enumerate((MOVED, MEMBERS, HELD))
+        return DayRows(*(_together([each[place] for _, each in rows], schema) for place, schema in schemas))
+
+    def _changed(self, key: str, height: int, at: int) -> Flags:
+        """Rows of a space that are new, or of which a total changed, or of their subjects."""
+        changed: Flags = self.state.space(key)["changed"] == at
+        changed[height:] = True
+        if key:
+            changed |= (self.state.subjects["changed"] == at)[self.state.owners(key)]
+        return changed
 
     def _gaps_on(self, source: Source, day: Day) -> dict[str, DayGaps]:
         """Gaps of each stream whose median a rule asks for."""
@@ -143,53 +137,44 @@ class DayRules:
             found.append(shown.subjects(scope, np.flatnonzero(latch.members(cohort, self.state.space(scope.key)))))
         return pl.concat(found).with_columns(pl.lit(True).alias("is_member"))
 
-    def _rows(
-        self, scope: Scope, moves: latch.Moves, inside: Ints, at: int
-    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        cohort, space = scope.cohort, self.state.space(scope.key)
-        entered = space[latch.column(cohort, "entered")]
-        moved = np.concatenate([moves.entered, moves.exited])
-        way = np.arange(len(moved)) < len(moves.entered)
-        listed = np.concatenate([inside, moves.exited])
-        stays = np.arange(len(listed)) < len(inside)
-        since = np.concatenate([entered[inside], moves.began])
-        changed = np.maximum(space["changed"][listed], since)
-        none = pl.lit(None, dtype=pl.Int64)
-        members = shown.subjects(scope, listed).with_columns(
-            pl.Series("is_member", stays),
-            pl.Series("entered_at", since),
-            pl.when(pl.Series(stays)).then(none).otherwise(at).alias("expires_at"),
-            pl.when(pl.Series(stays)).then(pl.Series(changed)).otherwise(at).alias("updated_at"),
-            self._keys.of(scope, listed),
-            shown.context(scope, listed).alias("context"),
-        )
-        transitions = shown.subjects(scope, moved).with_columns(
-            pl.lit(at, dtype=pl.Int64).alias("at"),
-            pl.when(pl.Series(way)).then(pl.lit("entered")).otherwise(pl.lit("exited")).alias("direction"),
-            pl.lit("bound").alias("caused_by"),
-            shown.context(scope, moved).alias("context"),
-        )
-        held = np.concatenate([moves.held_in, moves.held_out])
-        kept = np.arange(len(held)) < len(moves.held_in)
-        suppressed = shown.subjects(scope, held).with_columns(
-            pl.lit(at, dtype=pl.Int64).alias("at"),
-            pl.when(pl.Series(kept)).then(pl.lit("exited")).otherwise(pl.lit("entered")).alias("direction"),
-            pl.when(pl.Series(kept)).then(pl.lit("dwell")).otherwise(pl.lit("cooldown")).alias("suppressed_by"),
-        )
-        return transitions, members, suppressed
+
+@dataclass
+class Truth:
+    """Where the rule of a cohort holds; of a steady rule only rows that changed are looked at again.
+
+    Attributes:
+        steady: whether it holds as before where nothing changed.
+        enter: where the rule of entry held; None before the first day.
+        stay: where that of staying did, of those who were in.
+    """
+
+    steady: bool
+    enter: Flags | None = None
+    stay: Flags | None = None
+
+    def at(self, scope: Scope, known: Members, inside: Flags, changed: Flags) -> tuple[Flags, Flags]:
+        """Where the rule holds, to enter and for those who are in to stay."""
+        cohort = scope.cohort
+        again = np.flatnonzero(changed) if self.steady and self.enter is not None else np.arange(len(changed))
+        enter, stay = _grown(self.enter, len(changed)), _grown(self.stay, len(changed))
+        part = replace(scope, rows=again)
+        enter[again] = stay[again] = holds(part, cohort.rule, known, stay=False)
+        doubtful = again[inside[again] & ~enter[again]]
+        stay[doubtful] = holds(replace(scope, rows=doubtful), cohort.rule, known, stay=True)
+        self.enter, self.stay = enter, stay
+        return enter, stay
 
 
-_SCHEMAS = ((0, MOVED), (1, MEMBERS), (2, HELD))
+def _grown(flags: Flags | None, height: int) -> Flags:
+    before = np.zeros(0, dtype=np.bool_) if flags is None else flags
+    return np.concatenate([before, np.zeros(height - len(before), dtype=np.bool_)])
 
 
-def _sorted(frames: list[pl.DataFrame], schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-    whole = pl.concat(
-        [
-            pl.DataFrame(schema=schema),
-            *(frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()) for frame in frames),
-        ]
-    )
-    return whole.sort([name for name in ("cohort_id", "subject", "at") if name in schema])
+def _together(frames: Sequence[pl.DataFrame], schema: Schema) -> pl.DataFrame:
+    """Frames of cohorts that follow each other by name, each in order; a family may have another cohort within."""
+    whole = pl.concat([pl.DataFrame(schema=schema), *frames])
+    key = ("cohort_id", "subject")
+    return whole if increases(whole, key) else whole.sort(key)
 
 
 def _named(cohorts: Sequence[Cohort]) -> set[str]:

@@ -65,7 +65,7 @@ class Space:
         missing = found < 0
         if missing.any():
             self._add(np.unique(codes[missing]))
-            found = self.find(codes)
+            found[missing] = self.find(codes[missing])
         return found
 
     def _add(self, fresh: Ints) -> None:
@@ -92,11 +92,24 @@ class Names(Space):
     """Strings, by their hash; two strings with one hash are refused."""
 
     _ids: pl.Series = field(default_factory=lambda: pl.Series("id", [], dtype=pl.String))
+    _in_order: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _rank: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def ids(self) -> pl.Series:
         """String of each number."""
         return self._ids
+
+    def rank(self) -> Ints:
+        """Place of each number's string among all of them in order; of any two the order stays as more are added."""
+        if len(self._rank) < self.height:
+            fresh = np.arange(len(self._rank), self.height, dtype=np.int64)
+            fresh = fresh[self._ids[len(self._rank) :].arg_sort().to_numpy()]
+            place = self._ids.gather(self._in_order).search_sorted(self._ids.gather(fresh)).to_numpy().astype(np.int64)
+            self._in_order = np.insert(self._in_order, place, fresh)
+            self._rank = np.empty(self.height, dtype=np.int64)
+            self._rank[self._in_order] = np.arange(self.height, dtype=np.int64)
+        return self._rank
 
     def known(self, ids: pl.Series) -> Ints:
         """Number of each string; -1 where it was never numbered."""

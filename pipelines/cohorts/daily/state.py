@@ -16,6 +16,8 @@ from pipelines.cohorts.daily.totals import Total
 
 #: Value of ``first`` and ``last`` where nothing counts.
 NONE = -(2**62)
+#: Bits of a row's place that hold the place of its subject.
+_RANK_BITS = 40
 
 
 @dataclass
@@ -62,15 +64,22 @@ class State:
             self.values.setdefault(key, Names())
         self.space(key).column("changed", NONE)
 
-    def owners(self, key: str) -> Ints:
-        """Number of the subject of each row of a space."""
+    def owners(self, key: str, rows: Ints | None = None) -> Ints:
+        """Number of the subject of each row of a space, or of some of its rows."""
         if not key:
-            return np.arange(self.subjects.height, dtype=np.int64)
-        return parts(self.families[key].codes)[0]
+            return np.arange(self.subjects.height, dtype=np.int64) if rows is None else rows
+        codes = self.families[key].codes
+        return parts(codes if rows is None else codes[rows])[0]
 
-    def keys(self, key: str) -> pl.Series:
-        """Value of the family's field of each row of its space."""
-        return self.values[key].ids.gather(parts(self.families[key].codes)[1])
+    def keys(self, key: str, rows: Ints | None = None) -> Ints:
+        """Number of the value of the family's field of each row of its space, or of some of its rows."""
+        codes = self.families[key].codes
+        return parts(codes if rows is None else codes[rows])[1]
+
+    def order(self, key: str, rows: Ints) -> Ints:
+        """Numbers in the order of some rows of a space by subject, of a family by key and subject."""
+        places = self.subjects.rank()[self.owners(key, rows)]
+        return (self.values[key].rank()[self.keys(key, rows)] << _RANK_BITS) | places if key else places
 
     def stored(self) -> dict[str, pl.DataFrame]:
         """Frames that say everything, sorted."""
@@ -80,7 +89,10 @@ class State:
             schema={"name": pl.String, "value": pl.Int64},
         ).sort("name")
         for key, space in self.families.items():
-            ids = {"subject": self.subjects.ids.gather(self.owners(key)), "key": self.keys(key)}
+            ids = {
+                "subject": self.subjects.ids.gather(self.owners(key)),
+                "key": self.values[key].ids.gather(self.keys(key)),
+            }
             frames[f"family-{key}"] = self._frame(space, ids, ["subject", "key"])
         for place, (total, space) in enumerate(sorted(self.distinct.items())):
             frames[f"distinct-{place}"] = self._pairs(total, space)
@@ -96,8 +108,8 @@ class State:
         total, kept = self._totals[name], space["rows"] != 0
         owner, ids = owner[kept], {}
         if total.key:
-            ids["key"] = self.keys(total.key).gather(owner)
-            owner = self.owners(total.key)[owner]
+            ids["key"] = self.values[total.key].ids.gather(self.keys(total.key, owner))
+            owner = self.owners(total.key, owner)
         ids = {"subject": self.subjects.ids.gather(owner), **ids}
         frame = pl.DataFrame(
             {**ids, "value": self.values[total.field].ids.gather(value[kept]), "rows": space["rows"][kept]}
