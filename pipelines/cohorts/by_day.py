@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
@@ -25,8 +25,6 @@ from pipelines.storage.hashing import logical_sha256
 #: Changes when the columns of the state or their meaning do.
 LAYOUT = "1"
 KINDS = ("visitor", "customer")
-#: Days whose rows are kept, since short windows ask for them again.
-_KEPT = 2
 
 
 @dataclass
@@ -87,7 +85,6 @@ class DaySide:
         found = {}
         for kind, rules in self.rules.items():
             found[kind] = rules.advance(day, self._sources[kind], members.get(kind, {}), show=show)
-        self.visitors.forget({day.date - timedelta(days=back) for back in range(_KEPT)})
         return found
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 
 import polars as pl
 
 from pipelines.calendar import Day, days_between
+from pipelines.cohorts.instants.carried import is_carried
 from pipelines.cohorts.instants.days import Held
-from pipelines.cohorts.instants.evaluate import Source, evaluate, parts_shown
+from pipelines.cohorts.instants.evaluate import Source, evaluate
+from pipelines.cohorts.instants.memberships import held_of, with_begin
 from pipelines.cohorts.language.matches import Matches, holds
 from pipelines.cohorts.language.order import in_order
-from pipelines.cohorts.language.rules import Cohort, Compare, Left, Member, Then, Without, leaves
-from pipelines.cohorts.language.values import Count
+from pipelines.cohorts.language.rules import Cohort, Left, Member, Then, Without, leaves
 from pipelines.cohorts.orders import ORDER, RETURN
 from pipelines.cohorts.streams.customers import Customers
 from pipelines.cohorts.streams.sessions import with_sessions
@@ -60,23 +60,7 @@ def of_visitors(
     found = _held(chosen, VisitorRows(visitors, days, whole=began is None).of, micros(days[-1].end))
     if began is None:
         return found
-    return [_since(held, began.get(held.cohort_id), micros(days[0].start)) for held in found]
-
-
-def _since(held: Held, began: pl.DataFrame | None, at: int) -> Held:
-    """The cohort with memberships that hold at an instant from when they really began."""
-    if began is None:
-        return held
-    joined = held.times.join(began, on="subject", how="left", maintain_order="left")
-    inside = (pl.col("start") < at) & (pl.col("end") >= at) & pl.col("began").is_not_null()
-    start = pl.when(inside).then("began").otherwise("start").alias("start")
-    return replace(held, times=joined.with_columns(start).drop("began"))
-
-
-def inside(held: Held, at: int) -> pl.DataFrame:
-    """``subject`` and ``began`` of those who are in when a day begins."""
-    rows = held.times.filter((pl.col("start") < at) & (pl.col("end") >= at))
-    return rows.select("subject", pl.col("start").alias("began"))
+    return [with_begin(held, began.get(held.cohort_id), micros(days[0].start)) for held in found]
 
 
 def published(lake: Pinned, definitions: Mapping[str, Cohort], day: date) -> dict[str, pl.DataFrame] | None:
@@ -93,11 +77,11 @@ def published(lake: Pinned, definitions: Mapping[str, Cohort], day: date) -> dic
 
 
 def visitors_cohorts(definitions: Mapping[str, Cohort]) -> list[Cohort]:
-    """Cohorts of visitors that are evaluated by instant, but those of carts."""
+    """Cohorts of visitors that are evaluated by instant and look back: those of carts and sequences are carried."""
     return [
         each
         for each in definitions.values()
-        if each.subject == "visitor" and each.evaluate == "instant" and not each.of_cart
+        if each.subject == "visitor" and each.evaluate == "instant" and not each.of_cart and not is_carried(each)
     ]
 
 
@@ -105,26 +89,9 @@ def _held(chosen: Sequence[Cohort], source: Callable[[Cohort], Source], horizon:
     times: dict[str, pl.DataFrame] = {}
     found = []
     for cohort in in_order(chosen):
-        parts, rows = evaluate(cohort, source(cohort), times, horizon)
-        times[cohort.id] = rows
-        if cohort.for_each:
-            for key in rows["key"].unique().sort():
-                own = pl.col("key") == key
-                found.append(Held(f"{cohort.id}:{key}", rows.filter(own), parts.filter(own)))
-        else:
-            found.append(Held(cohort.id, rows, parts, parts_shown(cohort), _needed(cohort)))
+        parts, times[cohort.id] = evaluate(cohort, source(cohort), times, horizon)
+        found += held_of(cohort, parts, times[cohort.id])
     return found
-
-
-def _needed(cohort: Cohort) -> tuple[int, int] | None:
-    """Orders and time of a rule that is nothing but so many orders within a time."""
-    rule = cohort.rule
-    if not isinstance(rule, Compare) or not isinstance(rule.value, Count) or rule.comparison != "at_least":
-        return None
-    value = rule.value
-    if value.count != "order" or value.where or not value.within:
-        return None
-    return cohort.param(str(rule.bound)), cohort.param(value.within)
 
 
 def lookback(cohort: Cohort) -> int | None:
@@ -178,17 +145,6 @@ class VisitorRows:
 
     def _read(self, stream: str, fields: set[str], conditions: Matches, dates: Sequence[date]) -> pl.DataFrame:
         if stream == "crossing":
-            return _crossings(self._visitors.lake, dates).filter(holds(conditions))
+            return self._visitors.crossings(dates, conditions)
         told = [pl.lit(cause, dtype=pl.Int32).alias(name) for name, cause in (("came", ORDER), ("went", RETURN))]
         return self._visitors.between(stream, fields, dates, conditions).with_columns(told)
-
-
-def _crossings(lake: Pinned, days: Sequence[date]) -> pl.DataFrame:
-    rows = lake.scan("signal_crossings", days).filter(pl.col("suppressed_by").is_null() & pl.col("place").is_null())
-    return rows.select(
-        pl.col("effective_at").dt.epoch("us").alias("at"),
-        pl.col("signal_id").alias("signal"),
-        pl.col("subject").alias("product_id"),
-        "from_state",
-        "to_state",
-    ).collect()

@@ -12,9 +12,10 @@ import polars as pl
 from pipelines.ahead import ahead
 from pipelines.calendar import Day, day_of
 from pipelines.cohorts import order_day, tables
-from pipelines.cohorts.by_instant import inside, of_customers, of_visitors, published
+from pipelines.cohorts.by_instant import of_customers, of_visitors, published
 from pipelines.cohorts.cart_signals import with_top_signals
 from pipelines.cohorts.instants.days import Held, cut
+from pipelines.cohorts.instants.memberships import inside
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.links import linked_at, linked_each, spans
 from pipelines.cohorts.result import Result, keyed
@@ -107,7 +108,7 @@ class _Days:
             MurmurError: transitions do not add up.
         """
         day = found.day
-        parts = [*self._carts(found), *self._ruled(found), *self._of_orders(day), *self._instants(day)]
+        parts = [*self._carts(found), *self._ruled(found), *self._of_orders(day), *self._instants(found)]
         members = tables.by_cohort([tables.membership(part, kind, self.versions) for part, kind in parts])
         moves = tables.by_cohort(
             [tables.transitions(part, kind, self.setup.tenant.id, self.versions) for part, kind in parts]
@@ -121,7 +122,7 @@ class _Days:
     def _sizes_before(self, day: Day) -> dict[str, int]:
         start = micros(day.start)
         inside = (pl.col("start") < start) & (pl.col("end") >= start)
-        every = [*self.setup.held, *self._held(day)]
+        every = [*self.setup.held, *self._looked_back(day)]
         return {each.cohort_id: each.times.filter(inside).height for each in every}
 
     def _carts(self, found: StatefulDay) -> list[tuple[Result, str]]:
@@ -144,8 +145,8 @@ class _Days:
             parts.append((self._linked(result, self._of_customers, day), "customer"))
         return parts
 
-    def _held(self, day: Day) -> list[Held]:
-        """Visitors' cohorts by instant, found for several of the wanted days at once."""
+    def _looked_back(self, day: Day) -> list[Held]:
+        """Visitors' cohorts by instant that look back, found for several of the wanted days at once."""
         if day.date not in self._visitors:
             at = self._ordered.index(day.date)
             dates = next(stretches(_in_a_row(self._ordered[at:]), self._acts, self._ordered[-1]))
@@ -162,9 +163,9 @@ class _Days:
             return {each.cohort_id: inside(each, micros(day.start)) for each in self._visitors[before]}
         return published(self.setup.lake, self.setup.definitions, before)
 
-    def _instants(self, day: Day) -> list[tuple[Result, str]]:
-        parts = []
-        for held in self._held(day):
+    def _instants(self, found: StatefulDay) -> list[tuple[Result, str]]:
+        parts, day = [], found.day
+        for held in [*found.held, *self._looked_back(day)]:
             moved, members = cut(held, day)
             result = Result(moved, keyed(members, self.setup.tenant.id))
             parts.append((self._linked(result, self.links["visitor"], day), "visitor"))

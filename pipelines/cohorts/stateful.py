@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +16,10 @@ from pipelines.cohorts.cart_days import Facts, Setting, advance
 from pipelines.cohorts.cart_state import CartState
 from pipelines.cohorts.catalogue import CartRules, cart_rules
 from pipelines.cohorts.daily.rules import DayRows
+from pipelines.cohorts.instants import carried
+from pipelines.cohorts.instants.carried import Carried, is_carried
 from pipelines.cohorts.instants.days import Held, members_at
+from pipelines.cohorts.language.order import in_order
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.result import Result
 from pipelines.cohorts.span import Span
@@ -30,6 +33,8 @@ from pipelines.storage.pinned import Pinned
 CART_INPUTS = ("cart_activity", "visitor_orders", "signal_crossings")
 SCARCITY = "scarcity_state"
 STEPS = ["flockr_vid", "cart_key", "event_id", "line", "step", "product_id", "quantity", "unit_price_minor", "currency"]
+#: Days whose rows of visitors are kept: windows, and sessions that go on after midnight, ask for them again.
+_KEPT = 3
 #: Cart steps that are computed at once.
 ROWS_AT_ONCE = 2_000_000
 
@@ -42,12 +47,14 @@ class StatefulDay:
         day: the day.
         carts: of the cart cohorts; None without any.
         rules: kind of subject -> rows of its day rules.
+        held: visitors' cohorts of sequences as far as the day shows them.
         sizes: members of each of these cohorts at the begin of the day.
     """
 
     day: Day
     carts: Result | None
     rules: Mapping[str, DayRows]
+    held: Sequence[Held]
     sizes: Mapping[str, int]
 
 
@@ -81,14 +88,18 @@ def stateful_days(setup: Setup, wanted: Sequence[date]) -> Iterator[StatefulDay]
     links = state_chain(setup, rules, last)
     source = Visitors(tenant, setup.lake)
     side = by_day.day_side(tenant, setup.definitions, links.first or min(wanted), setup.known, source)
-    if rules is None and not side.rules:
+    sequences = Carried([each for each in in_order([*setup.definitions.values()]) if is_carried(each)], source)
+    if rules is None and not side.rules and not sequences.cohorts:
         for each in wanted:
-            yield StatefulDay(day_of(each, tenant.zone), None, {}, {})
+            yield StatefulDay(day_of(each, tenant.zone), None, {}, [], {})
         return
-    resumed = links.resume(min(wanted), lambda day: _usable(links, day, rules, side))
+    parts = [*side.parts(), *(carried.PARTS if sequences.cohorts else ())]
+    resumed = links.resume(min(wanted), lambda day: _usable(links, day, rules, parts))
     carts = cart_state.load(links, resumed, rules) if resumed and rules else CartState()
     if resumed:
         side.load(links, resumed)
+        if sequences.cohorts:
+            sequences.load(links, resumed)
     setting = Setting(rules, tenant.config.currency, tenant.id, setup.visitors) if rules else None
     shown = set(wanted)
     for days in stretches(links.plan(wanted, resumed), tenant.lake.rows("cart_activity"), last):
@@ -96,15 +107,19 @@ def stateful_days(setup: Setup, wanted: Sequence[date]) -> Iterator[StatefulDay]
         before = carts.members
         found = advance(carts, cart_facts(tenant.lake, span), setting, span) if setting else [None] * len(days)
         for day, rows in zip(span.days, found, strict=True):
-            inside = _sizes(before, *side_members(side)) if day.date in shown else {}
+            inside = _sizes(before, *side_members(side)) | sequences.sizes() if day.date in shown else {}
             moved = side.advance(day, _others(setup, rows, day), show=day.date in shown)
-            yield StatefulDay(day, rows, moved, inside)
+            held = sequences.advance(day)
+            source.forget({day.date - timedelta(days=back) for back in range(_KEPT)})
+            yield StatefulDay(day, rows, moved, held, inside)
             before = rows.members if rows else before
         whole = is_checkpoint(days[-1], last)
         if rules:
             cart_state.save(links, days, carts, whole=whole)
         if whole:
             side.save(links, days[-1])
+            if sequences.cohorts:
+                sequences.save(links, days[-1])
 
 
 def side_members(side: by_day.DaySide) -> list[pl.DataFrame]:
@@ -133,8 +148,8 @@ def _sizes(*members: pl.DataFrame) -> dict[str, int]:
     return found
 
 
-def _usable(links: Chain, day: date, rules: CartRules | None, side: by_day.DaySide) -> bool:
-    return (rules is None or cart_state.usable(links, day, rules)) and links.has(day, side.parts())
+def _usable(links: Chain, day: date, rules: CartRules | None, parts: Sequence[str]) -> bool:
+    return (rules is None or cart_state.usable(links, day, rules)) and links.has(day, parts)
 
 
 def state_chain(setup: Setup, rules: CartRules | None, last: date) -> Chain:
@@ -143,7 +158,10 @@ def state_chain(setup: Setup, rules: CartRules | None, last: date) -> Chain:
     versions = {key: definitions[key].definition_version for key in rules.ids} if rules else {}
     versions |= {"currency": setup.tenant.config.currency, "layout": cart_state.LAYOUT}
     versions |= by_day.seeds(setup.tenant, definitions)
-    tables = sorted({*(CART_INPUTS if rules else ()), *by_day.inputs(definitions)})
+    of_sequences = {key: each.definition_version for key, each in definitions.items() if is_carried(each)}
+    versions |= {**of_sequences, "sequences": carried.LAYOUT} if of_sequences else {}
+    read = carried.INPUTS if of_sequences else ()
+    tables = sorted({*(CART_INPUTS if rules else ()), *by_day.inputs(definitions), *read})
     merged = _merges_by_day(setup, lake, tables)
     return chain(setup.folder, lake, tables, versions, last, lambda day: merged.get(day, ""))
 

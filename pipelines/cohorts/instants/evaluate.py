@@ -9,6 +9,7 @@ import polars as pl
 
 from pipelines.cohorts.cart_state import INF
 from pipelines.cohorts.instants import compare, sequences
+from pipelines.cohorts.instants.sequences import Carry
 from pipelines.cohorts.instants.truth import Truth, combined, joined, times
 from pipelines.cohorts.language.matches import Matches, holds, matches
 from pipelines.cohorts.language.rules import Cohort, Compare, Left, Member, Open, Step, Then, Without, leaves
@@ -31,7 +32,11 @@ class Source:
 
 
 def evaluate(
-    cohort: Cohort, source: Source, others: Mapping[str, pl.DataFrame], horizon: int
+    cohort: Cohort,
+    source: Source,
+    others: Mapping[str, pl.DataFrame],
+    horizon: int,
+    carries: Mapping[int, Carry] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """``TIMES`` of the parts of memberships, and of memberships: parts that touch become one, of a family per key.
 
@@ -42,8 +47,13 @@ def evaluate(
         source: rows of its streams: ``subject``, ``at``, ``since``, ``until``, ``weight``, ``came``, ``went``, fields.
         others: ``TIMES`` of the cohorts that the rule names.
         horizon: microseconds.
+        carries: place of a leaf -> what it carries from the stretch of days before; rows are then of this one.
     """
-    found = {place: _leaf(leaf, cohort, source, others, horizon) for place, leaf in enumerate(leaves(cohort.rule))}
+    carried = carries or {}
+    found = {
+        place: _leaf(leaf, cohort, source, others, horizon, carried.get(place))
+        for place, leaf in enumerate(leaves(cohort.rule))
+    }
     truth = combined(cohort.rule, found)
     if truth.base:
         raise UsageError(
@@ -59,7 +69,14 @@ def parts_shown(cohort: Cohort) -> str:
     return f"{found[0].same}s" if len(found) == 1 and isinstance(found[0], Then) else ""
 
 
-def _leaf(leaf: object, cohort: Cohort, source: Source, others: Mapping[str, pl.DataFrame], horizon: int) -> Truth:
+def _leaf(
+    leaf: object,
+    cohort: Cohort,
+    source: Source,
+    others: Mapping[str, pl.DataFrame],
+    horizon: int,
+    carry: Carry | None = None,
+) -> Truth:
     if isinstance(leaf, Compare):
         return _compare(leaf, cohort, source, horizon)
     if isinstance(leaf, Member):
@@ -86,26 +103,28 @@ def _leaf(leaf: object, cohort: Cohort, source: Source, others: Mapping[str, pl.
         return pl.concat([_matching(source, event, step.where, cohort, fields) for event in step.event], how="diagonal")
 
     if isinstance(leaf, Without):
-        return Truth(_without(leaf, cohort, source, rows_of))
+        return Truth(_without(leaf, cohort, source, rows_of, carry))
     if isinstance(leaf, Then):
-        held = sequences.then(leaf, cohort, rows_of)
-        return Truth(held)
+        return Truth(sequences.then(leaf, cohort, rows_of, carry))
     raise UsageError(f"{cohort._file}: rule: {type(leaf).__name__} is about carts and belongs into a cohort of carts")
 
 
-def _without(leaf: Without, cohort: Cohort, source: Source, rows_of: sequences.Rows) -> pl.DataFrame:
+def _without(
+    leaf: Without, cohort: Cohort, source: Source, rows_of: sequences.Rows, carry: Carry | None
+) -> pl.DataFrame:
     """What a session came to is asked only of what nothing followed, which is little of what there is."""
     plain = {name: condition for name, condition in leaf.where.items() if name not in FIELDS}
     later = matches({name: leaf.where[name] for name in leaf.where if name in FIELDS}, cohort)
     if not later or source.sessions is None:
-        return sequences.without(leaf, cohort, rows_of)
+        return sequences.without(leaf, cohort, rows_of, carry=carry)
     of_sessions = source.sessions
 
     def kept(rows: pl.DataFrame) -> pl.DataFrame:
         return of_sessions(rows.rename({"began": "at"})).filter(holds(later)).rename({"at": "began"})
 
     begun = _matching(source, leaf.after, plain, cohort, {"session_id"})
-    return sequences.without(leaf, cohort, rows_of, begun.select("subject", "session_id", "weight", began="at"), kept)
+    views = begun.select("subject", "session_id", "weight", began="at")
+    return sequences.without(leaf, cohort, rows_of, views, kept, carry)
 
 
 _OPENED = {"opt_out": "opt_out", "referral_flagged": "referral"}

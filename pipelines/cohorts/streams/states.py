@@ -19,6 +19,7 @@ class States:
         """Nothing is read yet."""
         self.lake = lake
         self._ended: dict[str, tuple[date, pl.DataFrame]] = {}
+        self._found: dict[tuple[str, date, date], pl.DataFrame] = {}
 
     def add(self, rows: pl.DataFrame, fields: Iterable[str], days: Sequence[date]) -> pl.DataFrame:
         """Add a column ``signal.<id>`` for each such field: the state at ``at``.
@@ -35,6 +36,13 @@ class States:
 
     def changes(self, signal: str, days: Sequence[date]) -> pl.DataFrame:
         """``product_id``, ``at``, ``state``: states before the first day, then all changes, sorted by ``at``."""
+        key = (signal, days[0], days[-1])
+        if key not in self._found:
+            self._found = {asked: rows for asked, rows in self._found.items() if asked[2] >= days[-1] - _KEPT}
+            self._found[key] = self._changes(signal, days)
+        return self._found[key]
+
+    def _changes(self, signal: str, days: Sequence[date]) -> pl.DataFrame:
         moved = (
             self.lake.scan("signal_crossings", days)
             .filter((pl.col("signal_id") == signal) & pl.col("suppressed_by").is_null() & pl.col("place").is_null())
@@ -63,6 +71,8 @@ class States:
         )
 
 
+#: How long changes are kept that were asked for: several streams and windows ask for the same.
+_KEPT = timedelta(days=2)
 #: Before every instant.
 _BEFORE = pl.lit(0, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")).alias("at")
 

@@ -72,7 +72,18 @@ class Visitors:
     ) -> pl.DataFrame:
         """Rows of a stream that are anchored on consecutive days and satisfy conditions; as ``rows`` otherwise."""
         table, columns = _READ[stream]
-        scan = self.lake.scan(table, days).select(columns)
+        return self._chosen(stream, self.lake.scan(table, days).select(columns), fields, days, conditions)
+
+    def matching(self, stream: str, fields: Iterable[str], day: date, conditions: Matches = ()) -> pl.DataFrame:
+        """Rows of a stream that are anchored on a day and satisfy conditions, from the tables that are kept."""
+        table, columns = _READ[stream]
+        if not self.lake.filled(table, day):
+            return self.rows(stream, fields, day, day)
+        return self._chosen(stream, self.table(table, day, columns).lazy(), fields, [day], conditions)
+
+    def _chosen(
+        self, stream: str, scan: pl.LazyFrame, fields: Iterable[str], days: Sequence[date], conditions: Matches
+    ) -> pl.DataFrame:
         for name, match in conditions:
             if name.startswith(SIGNAL) and match.any_in:
                 # Products that never had such a state are most of them, and need not be looked up at each instant.
@@ -80,6 +91,19 @@ class Visitors:
                 wanted = moves.filter(pl.col("state").is_in(list(match.any_in))).select("product_id").unique()
                 scan = scan.join(wanted.lazy(), on="product_id", how="semi")
         return self._shaped(stream, scan, sorted(fields), days).filter(holds(conditions)).collect()
+
+    def crossings(self, days: Sequence[date], conditions: Matches = ()) -> pl.DataFrame:
+        """Crossings of signals of all places together that count: ``at``, ``signal``, ``product_id``, both states."""
+        rows = self.lake.scan("signal_crossings", days)
+        rows = rows.filter(pl.col("suppressed_by").is_null() & pl.col("place").is_null())
+        named = rows.select(
+            pl.col("effective_at").dt.epoch("us").alias("at"),
+            pl.col("signal_id").alias("signal"),
+            pl.col("subject").alias("product_id"),
+            "from_state",
+            "to_state",
+        )
+        return named.filter(holds(conditions)).collect()
 
     def products(self, stream: str, day: date) -> pl.DataFrame:
         """What visitors did with products on a day: ``flockr_vid``, ``at``, ``product_id`` and more of the table."""
