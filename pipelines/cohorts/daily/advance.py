@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
+import polars as pl
 
 from pipelines.calendar import Day
 from pipelines.cohorts.daily.changes import Rows, Source
@@ -34,6 +35,7 @@ def advance(state: State, totals: Sequence[Total], source: Source, day: Day) -> 
         rows = source.on(stream, fields, {total.days for total in wanted}, day)
         if rows.frame.height:
             _Step(state, rows, today, micros(day.end) - 1, source.whole).all(wanted)
+    state.prune()
     if not state.first_day and state.subjects.height:
         state.first_day = today
 
@@ -107,7 +109,11 @@ class _Step:
         fresh = rows[known[rows] < 0]
         if len(fresh):
             names = self.state.subjects if name == "subject" else self.state.values[name]
-            known[fresh] = names.of(self.rows.frame[name].gather(fresh))
+            values = self.rows.frame[name].gather(fresh)
+            # Rows of one subject follow each other, and one is looked up for all.
+            begins = values.ne_missing(values.shift(1)).to_numpy().copy()
+            begins[:1] = True
+            known[fresh] = names.of(values.filter(pl.Series(begins)))[np.cumsum(begins) - 1]
         return known[rows]
 
     def _place(self, total: Total, rows: Ints, owners: Ints) -> tuple[Space, Ints]:

@@ -68,6 +68,23 @@ class Space:
             found[missing] = self.find(codes[missing])
         return found
 
+    def keep(self, kept: Flags) -> None:
+        """Let go of everything else; what is left has new numbers."""
+        chosen = np.flatnonzero(kept)
+        self.height = len(chosen)
+        self._codes = self._codes[chosen]
+        self._columns = {name: values[chosen] for name, values in self._columns.items()}
+        self._sort()
+
+    def recode(self, codes: Ints) -> None:
+        """Give each number another code; those are all different."""
+        self._codes[: self.height] = codes
+        self._sort()
+
+    def _sort(self) -> None:
+        self._number = np.argsort(self.codes)
+        self._sorted = self.codes[self._number]
+
     def _add(self, fresh: Ints) -> None:
         start, self.height = self.height, self.height + len(fresh)
         self._grow()
@@ -99,6 +116,12 @@ class Names(Space):
     def ids(self) -> pl.Series:
         """String of each number."""
         return self._ids
+
+    def keep(self, kept: Flags) -> None:
+        """Let go of all other strings."""
+        super().keep(kept)
+        self._ids = self._ids.filter(pl.Series(kept))
+        self._in_order, self._rank = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
 
     def rank(self) -> Ints:
         """Place of each number's string among all of them in order; of any two the order stays as more are added."""

@@ -16,6 +16,8 @@ from pipelines.cohorts.daily.totals import Total
 
 #: Value of ``first`` and ``last`` where nothing counts.
 NONE = -(2**62)
+#: Pairs that are not worth pruning.
+_FEW = 10_000
 #: Bits of a row's place that hold the place of its subject.
 _RANK_BITS = 40
 
@@ -63,6 +65,32 @@ class State:
             self.families[key] = Space()
             self.values.setdefault(key, Names())
         self.space(key).column("changed", NONE)
+
+    def prune(self) -> None:
+        """Let go of pairs for which no row counts any more and of values that no pair has, once they are most of all.
+
+        Otherwise a long run would keep all that it ever saw.
+        """
+        for space in self.distinct.values():
+            counting = space["rows"] != 0
+            if space.height > _FEW and 2 * int(counting.sum()) < space.height:
+                space.keep(counting)
+        for name, names in self.values.items():
+            if names.height > _FEW:
+                self._prune_values(name, names)
+
+    def _prune_values(self, field: str, names: Names) -> None:
+        spaces = [space for total, space in self.distinct.items() if self._totals[total].field == field]
+        spaces += [space for key, space in self.families.items() if key == field]
+        used = np.zeros(names.height, dtype=np.bool_)
+        for space in spaces:
+            used[parts(space.codes)[1]] = True
+        if 2 * int(used.sum()) < names.height:
+            number = np.cumsum(used) - 1
+            names.keep(used)
+            for space in spaces:
+                first, second = parts(space.codes)
+                space.recode(pair_codes(first, number[second]))
 
     def owners(self, key: str, rows: Ints | None = None) -> Ints:
         """Number of the subject of each row of a space, or of some of its rows."""
