@@ -23,7 +23,7 @@ from pipelines.signals.chain import Chain
 from pipelines.storage.hashing import logical_sha256
 
 #: Changes when the columns of the state or their meaning do.
-LAYOUT = "1"
+LAYOUT = "2"
 KINDS = ("visitor", "customer")
 
 

@@ -91,7 +91,9 @@ class _Step:
         elif total.kind == "sum":
             np.add.at(space[total.name], place, sign * self._column(total.field)[changed])
         elif total.kind == "distinct":
-            self._distinct(total, changed, place if total.key else owners, place, sign, space)
+            values = self._numbers(total.field, changed)
+            moved, differs = self.state.distinct[total.name].add(pair_codes(place, values), sign)
+            np.add.at(space[total.name], moved, differs)
         else:
             self._extreme(total, space, place[: len(came)], came)
             if len(went):
@@ -121,15 +123,6 @@ class _Step:
             return self.state.subjects, owners
         space = self.state.families[total.key]
         return space, space.number(pair_codes(owners, self._numbers(total.key, rows)))
-
-    def _distinct(self, total: Total, rows: Ints, base: Ints, place: Ints, sign: Ints, space: Space) -> None:
-        pairs = self.state.distinct[total.name]
-        numbers = pairs.number(pair_codes(base, self._numbers(total.field, rows)))
-        touched, first = np.unique(numbers, return_index=True)
-        before = pairs["rows"][touched] > 0
-        np.add.at(pairs["rows"], numbers, sign)
-        after = pairs["rows"][touched] > 0
-        np.add.at(space[total.name], place[first], after.astype(np.int64) - before.astype(np.int64))
 
     def _extreme(self, total: Total, space: Space, place: Ints, rows: Ints) -> None:
         """Take further rows into a first, last, least or greatest value."""

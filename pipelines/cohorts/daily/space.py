@@ -61,12 +61,14 @@ class Space:
 
     def number(self, codes: Ints) -> Ints:
         """Number of each code; new codes are added in their order."""
-        found = self.find(codes)
+        # In order, and each once: looking for them then walks through memory instead of jumping about in it.
+        wanted, place = np.unique(codes, return_inverse=True)
+        found = self.find(wanted)
         missing = found < 0
         if missing.any():
-            self._add(np.unique(codes[missing]))
-            found[missing] = self.find(codes[missing])
-        return found
+            self._add(wanted[missing])
+            found[missing] = np.arange(self.height - int(missing.sum()), self.height)
+        return found[place]
 
     def keep(self, kept: Flags) -> None:
         """Let go of everything else; what is left has new numbers."""
@@ -74,14 +76,11 @@ class Space:
         self.height = len(chosen)
         self._codes = self._codes[chosen]
         self._columns = {name: values[chosen] for name, values in self._columns.items()}
-        self._sort()
+        self.recode(self._codes)
 
     def recode(self, codes: Ints) -> None:
         """Give each number another code; those are all different."""
         self._codes[: self.height] = codes
-        self._sort()
-
-    def _sort(self) -> None:
         self._number = np.argsort(self.codes)
         self._sorted = self.codes[self._number]
 
@@ -155,6 +154,48 @@ class Names(Space):
         if not (self._ids.gather(numbers) == ids).all():
             raise MurmurError("two ids have the same 64-bit key, which cannot be told apart; please report it")
         return numbers
+
+
+@dataclass
+class Pairs:
+    """How many rows count for each pair of two numbers; pairs of none are forgotten in time.
+
+    Attributes:
+        codes: of ``pair_codes``, increasing.
+        rows: of each, how many.
+    """
+
+    codes: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    rows: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def add(self, codes: Ints, signs: Ints) -> tuple[Ints, Ints]:
+        """Count rows that came (1) or went (-1).
+
+        Returns:
+            First numbers of pairs that have rows now and had none, or the other way round; and 1 or -1 for each.
+        """
+        touched, place = np.unique(codes, return_inverse=True)
+        change = np.zeros(len(touched), dtype=np.int64)
+        np.add.at(change, place, signs)
+        at = np.searchsorted(self.codes, touched)
+        known = np.zeros(len(touched), dtype=np.bool_)
+        inside = at < len(self.codes)
+        known[inside] = self.codes[at[inside]] == touched[inside]
+        before = np.zeros(len(touched), dtype=np.int64)
+        before[known] = self.rows[at[known]]
+        after = before + change
+        self.rows[at[known]] = after[known]
+        self.codes = np.insert(self.codes, at[~known], touched[~known])
+        self.rows = np.insert(self.rows, at[~known], after[~known])
+        self._prune()
+        differs = (after > 0).astype(np.int64) - (before > 0).astype(np.int64)
+        moved = differs != 0
+        return parts(touched[moved])[0], differs[moved]
+
+    def _prune(self) -> None:
+        counting = self.rows != 0
+        if 2 * int(counting.sum()) < len(counting):
+            self.codes, self.rows = self.codes[counting], self.rows[counting]
 
 
 def pair_codes(first: Ints, second: Ints) -> Ints:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from pipelines.cohorts.daily.space import Ints, Names, Space, pair_codes, parts
+from pipelines.cohorts.daily.space import Ints, Names, Pairs, Space, pair_codes, parts
 from pipelines.cohorts.daily.totals import Total
 
 #: Value of ``first`` and ``last`` where nothing counts.
@@ -38,7 +38,7 @@ class State:
     subjects: Names = field(default_factory=Names)
     families: dict[str, Space] = field(default_factory=dict)
     values: dict[str, Names] = field(default_factory=dict)
-    distinct: dict[str, Space] = field(default_factory=dict)
+    distinct: dict[str, Pairs] = field(default_factory=dict)
     bounds: dict[str, int] = field(default_factory=dict)
     first_day: int = 0
     _totals: dict[str, Total] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class State:
             self.space(total.key).column(total.name, default)
             if total.kind == "distinct":
                 self.values.setdefault(total.field, Names())
-                self.distinct.setdefault(total.name, Space()).column("rows")
+                self.distinct.setdefault(total.name, Pairs())
 
     def family(self, key: str) -> None:
         """Have the pairs of a family."""
@@ -67,28 +67,25 @@ class State:
         self.space(key).column("changed", NONE)
 
     def prune(self) -> None:
-        """Let go of pairs for which no row counts any more and of values that no pair has, once they are most of all.
-
-        Otherwise a long run would keep all that it ever saw.
-        """
-        for space in self.distinct.values():
-            counting = space["rows"] != 0
-            if space.height > _FEW and 2 * int(counting.sum()) < space.height:
-                space.keep(counting)
+        """Let go of values that no pair has any more, once they are most of all; a long run would keep what it saw."""
         for name, names in self.values.items():
             if names.height > _FEW:
                 self._prune_values(name, names)
 
     def _prune_values(self, field: str, names: Names) -> None:
-        spaces = [space for total, space in self.distinct.items() if self._totals[total].field == field]
-        spaces += [space for key, space in self.families.items() if key == field]
+        pairs = [pairs for total, pairs in self.distinct.items() if self._totals[total].field == field]
+        families = [space for key, space in self.families.items() if key == field]
         used = np.zeros(names.height, dtype=np.bool_)
-        for space in spaces:
-            used[parts(space.codes)[1]] = True
+        for codes in (*(each.codes for each in pairs), *(each.codes for each in families)):
+            used[parts(codes)[1]] = True
         if 2 * int(used.sum()) < names.height:
             number = np.cumsum(used) - 1
             names.keep(used)
-            for space in spaces:
+            for counted in pairs:
+                first, second = parts(counted.codes)
+                # The order of values stays, and so does that of the codes.
+                counted.codes = pair_codes(first, number[second])
+            for space in families:
                 first, second = parts(space.codes)
                 space.recode(pair_codes(first, number[second]))
 
@@ -110,65 +107,107 @@ class State:
         return (self.values[key].rank()[self.keys(key, rows)] << _RANK_BITS) | places if key else places
 
     def stored(self) -> dict[str, pl.DataFrame]:
-        """Frames that say everything, sorted."""
-        frames = {"subjects": self._frame(self.subjects, {"subject": self.subjects.ids}, ["subject"])}
+        """Frames that say everything, sorted; a pair names subject and value by their places in the frames of those."""
+        subjects = _Places.of(self.subjects, _touched(self.subjects))
+        frames = {"subjects": _columns(self.subjects, subjects.chosen, subject=self.subjects.ids)}
         frames["bounds"] = pl.DataFrame(
             {"name": ["", *self.bounds], "value": [self.first_day, *self.bounds.values()]},
             schema={"name": pl.String, "value": pl.Int64},
         ).sort("name")
+        values = {name: _Places.of(self.values[name], self._used(name)) for name in sorted(self.values)}
+        for name, kept in values.items():
+            frames[f"values-{name}"] = pl.DataFrame({"value": self.values[name].ids.gather(kept.chosen)})
+        owners = {"": subjects}
         for key, space in self.families.items():
-            ids = {
-                "subject": self.subjects.ids.gather(self.owners(key)),
-                "key": self.values[key].ids.gather(self.keys(key)),
-            }
-            frames[f"family-{key}"] = self._frame(space, ids, ["subject", "key"])
-        for place, (total, space) in enumerate(sorted(self.distinct.items())):
-            frames[f"distinct-{place}"] = self._pairs(total, space)
+            rows = _touched(space)
+            first, second = parts(space.codes[rows])
+            codes = pair_codes(subjects.place[first], values[key].place[second])
+            owners[key] = _Places.by(space.height, rows[np.argsort(codes)])
+            owner, value = (pl.Series(part) for part in parts(np.sort(codes)))
+            frames[f"family-{key}"] = _columns(space, owners[key].chosen).insert_column(0, owner.alias("owner"))
+            frames[f"family-{key}"].insert_column(1, value.alias("value"))
+        for number, (name, pairs) in enumerate(sorted(self.distinct.items())):
+            total, counting = self._totals[name], pairs.rows != 0
+            first, second = parts(pairs.codes[counting])
+            codes = pair_codes(owners[total.key].place[first], values[total.field].place[second])
+            order = np.argsort(codes)
+            owner, value = (pl.Series(part) for part in parts(codes[order]))
+            frames[f"distinct-{number}"] = pl.DataFrame(
+                {"owner": owner, "value": value, "rows": pairs.rows[counting][order]}
+            )
         return frames
 
-    def _frame(self, space: Space, ids: Mapping[str, pl.Series], order: list[str]) -> pl.DataFrame:
-        columns = {name: space[name] for name in sorted(space.defaults)}
-        touched = pl.any_horizontal([pl.lit(False), *(pl.col(name) != space.defaults[name] for name in columns)])
-        return pl.DataFrame({**ids, **columns}).filter(touched).sort(order)
-
-    def _pairs(self, name: str, space: Space) -> pl.DataFrame:
-        owner, value = parts(space.codes)
-        total, kept = self._totals[name], space["rows"] != 0
-        owner, ids = owner[kept], {}
-        if total.key:
-            ids["key"] = self.values[total.key].ids.gather(self.keys(total.key, owner))
-            owner = self.owners(total.key, owner)
-        ids = {"subject": self.subjects.ids.gather(owner), **ids}
-        frame = pl.DataFrame(
-            {**ids, "value": self.values[total.field].ids.gather(value[kept]), "rows": space["rows"][kept]}
-        )
-        return frame.sort(*ids, "value")
+    def _used(self, field: str) -> Ints:
+        """Values of a field that a pair has that is worth keeping."""
+        used = np.zeros(self.values[field].height, dtype=np.bool_)
+        for name, pairs in self.distinct.items():
+            if self._totals[name].field == field:
+                used[parts(pairs.codes[pairs.rows != 0])[1]] = True
+        if field in self.families:
+            space = self.families[field]
+            used[parts(space.codes[_touched(space)])[1]] = True
+        return np.flatnonzero(used)
 
     def restore(self, frames: Mapping[str, pl.DataFrame]) -> None:
         """Take in what ``stored`` gave; every column is there already and nobody is."""
-        _fill(self.subjects, self.subjects.of(frames["subjects"]["subject"]), frames["subjects"], ("subject",))
+        owners = {"": self.subjects.of(frames["subjects"]["subject"])}
+        _fill(self.subjects, owners[""], frames["subjects"])
         for name, value in frames["bounds"].iter_rows():
             if name:
                 self.bounds[name] = value
             else:
                 self.first_day = value
+        values = {name: names.of(frames[f"values-{name}"]["value"]) for name, names in self.values.items()}
         for key, space in self.families.items():
             frame = frames[f"family-{key}"]
-            _fill(space, space.number(self.pairs(frame["subject"], frame["key"], key)), frame, ("subject", "key"))
-        for place, (name, space) in enumerate(sorted(self.distinct.items())):
-            frame, total = frames[f"distinct-{place}"], self._totals[name]
-            owners = self.subjects.of(frame["subject"])
-            if total.key:
-                owners = self.families[total.key].number(pair_codes(owners, self.values[total.key].of(frame["key"])))
-            codes = pair_codes(owners, self.values[total.field].of(frame["value"]))
-            _fill(space, space.number(codes), frame, ("subject", "key", "value"))
-
-    def pairs(self, subjects: pl.Series, values: pl.Series, field: str) -> Ints:
-        """Codes of pairs of subject and value."""
-        return pair_codes(self.subjects.of(subjects), self.values[field].of(values))
+            codes = pair_codes(owners[""][frame["owner"].to_numpy()], values[key][frame["value"].to_numpy()])
+            owners[key] = space.number(codes)
+            _fill(space, owners[key], frame)
+        for number, (name, pairs) in enumerate(sorted(self.distinct.items())):
+            frame, total = frames[f"distinct-{number}"], self._totals[name]
+            first, second = owners[total.key][frame["owner"].to_numpy()], values[total.field][frame["value"].to_numpy()]
+            codes = pair_codes(first, second)
+            order = np.argsort(codes)
+            pairs.codes, pairs.rows = codes[order], frame["rows"].to_numpy()[order]
 
 
-def _fill(space: Space, numbers: Ints, frame: pl.DataFrame, ids: tuple[str, ...]) -> None:
-    for name in frame.columns:
-        if name not in ids:
-            space[name][numbers] = frame[name].to_numpy()
+@dataclass(frozen=True)
+class _Places:
+    """What is stored of a space.
+
+    Attributes:
+        chosen: numbers in the order in which they are stored.
+        place: of each number its place among them; -1 of what is not stored.
+    """
+
+    chosen: Ints
+    place: Ints
+
+    @staticmethod
+    def by(height: int, chosen: Ints) -> _Places:
+        place = np.full(height, -1, dtype=np.int64)
+        place[chosen] = np.arange(len(chosen))
+        return _Places(chosen, place)
+
+    @staticmethod
+    def of(names: Names, numbers: Ints) -> _Places:
+        """In the order of their strings."""
+        return _Places.by(names.height, numbers[np.argsort(names.rank()[numbers])])
+
+
+def _touched(space: Space) -> Ints:
+    """Numbers of which a column is not what it began with."""
+    touched = np.zeros(space.height, dtype=np.bool_)
+    for name, default in space.defaults.items():
+        touched |= space[name] != default
+    return np.flatnonzero(touched)
+
+
+def _columns(space: Space, numbers: Ints, **ids: pl.Series) -> pl.DataFrame:
+    named = {name: series.gather(numbers) for name, series in ids.items()}
+    return pl.DataFrame({**named, **{name: space[name][numbers] for name in sorted(space.defaults)}})
+
+
+def _fill(space: Space, numbers: Ints, frame: pl.DataFrame) -> None:
+    for name in space.defaults:
+        space[name][numbers] = frame[name].to_numpy()
