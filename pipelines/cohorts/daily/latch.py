@@ -31,16 +31,23 @@ class Moves:
 
 
 def column(cohort: Cohort, name: str) -> str:
-    """Column of a cohort's latch: ``entered`` and ``left`` (instants), ``held`` and ``spent`` (flags)."""
+    """Column of a cohort's latch.
+
+    ``entered`` and ``left`` are instants; ``held`` says who is held back, ``spent`` whose time ran out with the rule
+    still true.
+    """
     return f"{cohort.id}.{name}"
 
 
 def have(cohort: Cohort, space: Space) -> None:
-    """Have the columns of a cohort's latch."""
-    for name in ("entered", "left"):
-        space.column(column(cohort, name), NONE)
-    for name in ("held", "spent"):
-        space.column(column(cohort, name), 0)
+    """Have the columns of a cohort's latch; those of what the cohort does without would be spelled out for nobody."""
+    space.column(column(cohort, "entered"), NONE)
+    if cohort.cooldown:
+        space.column(column(cohort, "left"), NONE)
+    if cohort.cooldown or cohort.dwell:
+        space.column(column(cohort, "held"), 0)
+    if cohort.ttl:
+        space.column(column(cohort, "spent"), 0)
 
 
 def members(cohort: Cohort, space: Space) -> Flags:
@@ -59,27 +66,38 @@ def move(cohort: Cohort, space: Space, enter: Flags, stay: Flags, at: int) -> Mo
         stay: where the rule of staying holds.
         at: the instant, microseconds.
     """
-    entered, left = space[column(cohort, "entered")], space[column(cohort, "left")]
-    held, spent = space[column(cohort, "held")], space[column(cohort, "spent")]
+    entered = space[column(cohort, "entered")]
     inside = entered != NONE
-    spent[~enter] = 0
-    over = inside & (at - entered >= cohort.param(cohort.ttl)) if cohort.ttl else np.zeros_like(inside)
-    leave = (inside & ~enter & ~stay) | over
-    come = ~inside & enter & (spent == 0)
-    none = np.zeros_like(inside)
-    held_in = leave & ~over & (at - entered < cohort.param(cohort.dwell)) if cohort.dwell else none
-    held_out = come & (left != NONE) & (at - left < cohort.param(cohort.cooldown)) if cohort.cooldown else none
-    leave, come = leave & ~held_in, come & ~held_out
+    leave, come = inside & ~enter & ~stay, enter & ~inside
+    if cohort.ttl:
+        spent = space[column(cohort, "spent")]
+        spent[~enter] = 0
+        over = inside & (at - entered >= cohort.param(cohort.ttl))
+        leave, come = leave | over, come & (spent == 0)
+        spent[over] = 1
+    none = np.zeros(0, dtype=np.int64)
+    held_in = held_out = none
+    if cohort.dwell or cohort.cooldown:
+        leave, come, held_in, held_out = _held_back(cohort, space, leave, come, at)
+    gone = np.flatnonzero(leave)
+    began = entered[gone]
+    entered[gone], entered[come] = NONE, at
+    if cohort.cooldown:
+        space[column(cohort, "left")][gone] = at
+    return Moves(np.flatnonzero(come), gone, began, held_in, held_out)
+
+
+def _held_back(cohort: Cohort, space: Space, leave: Flags, come: Flags, at: int) -> tuple[Flags, Flags, Ints, Ints]:
+    """Who leaves and who comes but for dwell and cooldown, and who is held back by them for the first time."""
+    entered, held = space[column(cohort, "entered")], space[column(cohort, "held")]
+    held_in = held_out = np.zeros_like(leave)
+    if cohort.dwell:
+        # The end of its time is the end, however short a stay that is.
+        over = at - entered >= cohort.param(cohort.ttl) if cohort.ttl else np.zeros_like(leave)
+        held_in = leave & ~over & (at - entered < cohort.param(cohort.dwell))
+    if cohort.cooldown:
+        left = space[column(cohort, "left")]
+        held_out = come & (left != NONE) & (at - left < cohort.param(cohort.cooldown))
     told = held != 0
-    began = entered[leave]
-    entered[leave], left[leave] = NONE, at
-    spent[over] = 1
-    entered[come] = at
     held[:] = held_in | held_out
-    return Moves(
-        np.flatnonzero(come),
-        np.flatnonzero(leave),
-        began,
-        np.flatnonzero(held_in & ~told),
-        np.flatnonzero(held_out & ~told),
-    )
+    return leave & ~held_in, come & ~held_out, np.flatnonzero(held_in & ~told), np.flatnonzero(held_out & ~told)
