@@ -92,7 +92,9 @@ def run_five(tenant: Tenant, days: Sequence[date]) -> None:
 
     def fill(writers: Writers) -> None:
         for day, rows in results(tenant, definitions, days):
-            for table, frame in zip(OUTPUTS, (rows.membership, rows.transitions, rows.sizes), strict=True):
+            for table, frame in zip(
+                OUTPUTS, (rows.membership, rows.transitions, rows.sizes, rows.suppressed), strict=True
+            ):
                 writers[table].put(day, frame)
 
     publish(tenant, OUTPUTS, fill)

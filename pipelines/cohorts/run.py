@@ -38,6 +38,7 @@ class DayTables:
     membership: pl.DataFrame
     transitions: pl.DataFrame
     sizes: pl.DataFrame
+    suppressed: pl.DataFrame
 
 
 def results(
@@ -117,7 +118,8 @@ class _Days:
         if self._sizes is None:
             self._sizes = {**found.sizes, **self._sizes_before(day)}
         self._sizes = tables.must_add_up(self._sizes, sizes, day.date)
-        return DayTables(members, moves, sizes)
+        held = {kind: rows.held for kind, rows in found.rules.items()}
+        return DayTables(members, moves, sizes, tables.suppressed(held, self.versions))
 
     def _sizes_before(self, day: Day) -> dict[str, int]:
         start = micros(day.start)

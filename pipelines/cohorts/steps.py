@@ -12,7 +12,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="cohorts",
         group="cohorts",
-        outputs=("cohort_membership", "cohort_transitions", "cohort_sizes"),
+        outputs=("cohort_membership", "cohort_transitions", "cohort_sizes", "cohort_suppressed"),
         inputs=(
             "cart_activity",
             "visitor_acts",

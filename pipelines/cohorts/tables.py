@@ -12,7 +12,7 @@ from pipelines.cohorts.result import Result
 from pipelines.errors import MurmurError
 from pipelines.storage.hashing import identifiers
 from schemas.contract import Column
-from schemas.tables import COHORT_MEMBERSHIP, COHORT_TRANSITIONS, CONTEXT
+from schemas.tables import COHORT_MEMBERSHIP, COHORT_SUPPRESSED, COHORT_TRANSITIONS, CONTEXT
 
 
 def transitions(result: Result, kind: str, tenant: str, versions: Mapping[str, str]) -> pl.DataFrame:
@@ -43,6 +43,25 @@ def membership(result: Result, kind: str, versions: Mapping[str, str]) -> pl.Dat
         _version(versions, result.members["cohort_id"]),
     )
     return _shaped(rows, tuple(COHORT_MEMBERSHIP))
+
+
+def suppressed(held: Mapping[str, pl.DataFrame], versions: Mapping[str, str]) -> pl.DataFrame:
+    """Rows of ``cohort_suppressed`` without the date.
+
+    Args:
+        held: kind of subject -> what was kept from happening: ``listing.HELD``.
+        versions: definition version by cohort.
+    """
+    names = [name for name in COHORT_SUPPRESSED.names if name != "date"]
+    parts = [
+        rows.with_columns(
+            pl.lit(kind).alias("subject_type"),
+            instant("at").alias("effective_at"),
+            _version(versions, rows["cohort_id"]),
+        ).select(names)
+        for kind, rows in held.items()
+    ]
+    return pl.concat([COHORT_SUPPRESSED.empty().select(names), *parts])
 
 
 def _sides(kind: str) -> list[pl.Expr]:

@@ -96,6 +96,22 @@ COHORT_SIZES = Contract(
     ),
 )
 
+COHORT_SUPPRESSED = Contract(
+    name="cohort_suppressed",
+    description="Entries and exits that dwell or cooldown kept from happening, told when they began to be held back.",
+    primary_key=("date", "cohort_id", "definition_version", "subject", "effective_at", "direction"),
+    columns=(
+        DATE,
+        Column("cohort_id", "string", required=True, description="Which rule."),
+        Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
+        Column("subject", "string", required=True, description="Visitor or customer id, by subject_type."),
+        Column("effective_at", "timestamp", required=True, description="Instant at which it would have happened."),
+        Column("direction", "string", required=True, enum=DIRECTIONS, description="What would have happened."),
+        Column("subject_type", "string", required=True, enum=("visitor", "customer")),
+        Column("suppressed_by", "string", required=True, enum=("dwell", "cooldown")),
+    ),
+)
+
 COHORT_MEMBERSHIP_HISTORY = Contract(
     name="cohort_membership_history",
     description="Spans of membership in valid time: [valid_from, valid_to), open ones without an end.",

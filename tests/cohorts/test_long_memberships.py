@@ -13,7 +13,7 @@ from pipelines.cohorts.history.publish import run
 from tests.cohorts.retailer import write
 
 DAYS = days_between(date(2026, 3, 22), date(2026, 4, 4))
-TABLES = ("cohort_membership", "cohort_transitions", "cohort_sizes")
+TABLES = ("cohort_membership", "cohort_transitions", "cohort_sizes", "cohort_suppressed")
 
 
 def looks_every_day(tenant, visitor: str, days: list[date]) -> list[dict]:

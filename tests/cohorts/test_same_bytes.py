@@ -15,7 +15,14 @@ from pipelines.signals.steps import CHECKS as SIGNAL_CHECKS
 from tests.cohorts.retailer import DAYS, write_history
 from tests.conftest import make_workspace
 
-TABLES = ("signal_snapshots", "signal_crossings", "cohort_membership", "cohort_transitions", "cohort_sizes")
+TABLES = (
+    "signal_snapshots",
+    "signal_crossings",
+    "cohort_membership",
+    "cohort_transitions",
+    "cohort_sizes",
+    "cohort_suppressed",
+)
 TABLES = (*TABLES, "cohort_membership_history")
 PARAMETERS = """
 parameters:

@@ -25,7 +25,7 @@ def _now() -> datetime:
 
 
 def run(tenant: Tenant, days: Sequence[date], *, clock: Callable[[], datetime] = _now) -> dict[str, Commit]:
-    """Publish ``cohort_membership``, ``cohort_transitions`` and ``cohort_sizes`` of the days.
+    """Publish the tables of cohorts (``versions.TABLES``) of the days.
 
     Args:
         tenant: whose.
@@ -43,7 +43,8 @@ def run(tenant: Tenant, days: Sequence[date], *, clock: Callable[[], datetime] =
         keep(tenant, lines, present)
         write_ledger(tenant, lines)
         for day, rows in beside(tenant, lines, days, results, load):
-            for table, frame in zip(TABLES, (rows.membership, rows.transitions, rows.sizes), strict=True):
+            frames = (rows.membership, rows.transitions, rows.sizes, rows.suppressed)
+            for table, frame in zip(TABLES, frames, strict=True):
                 writers[table].put(day, frame)
 
     return publish(tenant, TABLES, fill)

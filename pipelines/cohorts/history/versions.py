@@ -20,7 +20,7 @@ from pipelines.config import Tenant
 from pipelines.errors import MurmurError
 from pipelines.storage.hashing import identifier
 
-TABLES = ("cohort_membership", "cohort_transitions", "cohort_sizes")
+TABLES = ("cohort_membership", "cohort_transitions", "cohort_sizes", "cohort_suppressed")
 #: Version by cohort.
 Versions = Mapping[str, str]
 
@@ -56,6 +56,11 @@ class Tables(Protocol):
         """Rows of ``cohort_sizes``."""
         ...
 
+    @property
+    def suppressed(self) -> pl.DataFrame:
+        """Rows of ``cohort_suppressed``."""
+        ...
+
 
 Results = Callable[[Tenant, Mapping[str, Any], Sequence[date]], Iterator[tuple[date, Any]]]
 Load = Callable[[dict[str, Any]], Any]
@@ -68,6 +73,7 @@ class Rows:
     membership: pl.DataFrame
     transitions: pl.DataFrame
     sizes: pl.DataFrame
+    suppressed: pl.DataFrame
 
 
 def seen(tenant: Tenant, present: Mapping[str, Defined], now: datetime) -> Timeline:
@@ -220,7 +226,8 @@ def _as_they_are(tenant: Tenant, key: Sequence[tuple[str, str]], days: Sequence[
 def _together(parts: Sequence[Tables], sets: Sequence[Versions], needed: Mapping[str, Sequence[str]]) -> Rows:
     """Rows of several generations; of each version once, and only of those that the day holds."""
     if len(parts) == 1:
-        return Rows(parts[0].membership, parts[0].transitions, parts[0].sizes)
+        only = parts[0]
+        return Rows(only.membership, only.transitions, only.sizes, only.suppressed)
     taken: set[str] = set()
     chosen = []
     for each in sets:
@@ -231,4 +238,5 @@ def _together(parts: Sequence[Tables], sets: Sequence[Versions], needed: Mapping
         pl.concat([part.membership.filter(rule) for part, rule in zip(parts, chosen, strict=True)]),
         pl.concat([part.transitions.filter(rule) for part, rule in zip(parts, chosen, strict=True)]),
         pl.concat([part.sizes.filter(rule) for part, rule in zip(parts, chosen, strict=True)]),
+        pl.concat([part.suppressed.filter(rule) for part, rule in zip(parts, chosen, strict=True)]),
     )

@@ -36,8 +36,8 @@ def walk(rule: Cohort, days: str) -> str:
     """A day each: ``+`` the rule of entry holds, ``=`` only that of staying, ``-`` none.
 
     Returns:
-        What happened on each: ``>`` entered, ``<`` left, ``d`` and ``c`` held back by dwell and cooldown, told once a time;
-        ``.`` nothing.
+        What happened on each: ``>`` entered, ``<`` left, ``d`` and ``c`` held back by dwell and cooldown, told when that
+        begins; ``.`` nothing.
     """
     space = Space()
     latch.have(rule, space)
