@@ -36,7 +36,7 @@ def walk(rule: Cohort, days: str) -> str:
     """A day each: ``+`` the rule of entry holds, ``=`` only that of staying, ``-`` none.
 
     Returns:
-        What happened on each: ``>`` entered, ``<`` left, ``d`` and ``c`` held back by dwell and cooldown, told when that
+        What happened on each: ``>`` entered, ``<`` left, ``d`` and ``c`` held back by dwell and cooldown, told as it
         begins; ``.`` nothing.
     """
     space = Space()
