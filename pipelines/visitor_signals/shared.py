@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
-
 import numpy as np
 import polars as pl
 
 from pipelines.cohorts.daily.numbers import Number, Scope, number
-from pipelines.cohorts.daily.space import Ints, Space, parts
+from pipelines.cohorts.daily.space import Ints, parts
 from pipelines.cohorts.daily.state import NONE, State
 from pipelines.cohorts.daily.totals import Total, of_value
 from pipelines.signals.visitor_measures import Vector
@@ -26,7 +23,8 @@ def totals(found: Resolved) -> list[Total]:
 def value(found: Resolved, state: State, as_of: int, place: int = 0) -> Number:
     """One of the values by row of the cohort's space."""
     assert found.cohort is not None  # noqa: S101
-    return number(Scope(state, found.cohort, as_of), found.values[place])
+    scope = Scope(state, found.cohort, as_of)
+    return number(scope, found.values[place]).spread(scope.height)
 
 
 def single(found: Resolved, kind: str, state: State, as_of: int) -> Reading:
@@ -56,7 +54,7 @@ def vector(found: Resolved, kind: str, state: State, as_of: int, before: Reading
     if before is None:
         changed[:] = True
     rows = np.flatnonzero(changed[state.owners(key)])
-    now = number(Scope(cast(State, _Slice(state, key, rows)), found.cohort, as_of), found.values[0])
+    now = number(Scope(state, found.cohort, as_of, rows=rows), found.values[0]).spread(len(rows))
     positive = now.known & (now.top > 0)
     rows, top, under = rows[positive], now.top[positive], now.under[positive]
     owner, item = parts(state.families[key].codes[rows])
@@ -85,36 +83,3 @@ def _ranks(ids: pl.Series) -> Ints:
     ranks = np.empty(ids.len(), dtype=np.int64)
     ranks[ids.arg_sort().to_numpy()] = np.arange(ids.len())
     return ranks
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """Some rows of a family's space of a state, for values to be computed of those alone."""
-
-    state: State
-    key: str
-    rows: Ints
-
-    def space(self, key: str) -> Space | _Columns:
-        """Subjects as they are, or the rows of the family."""
-        return _Columns(self.state.families[key], self.rows) if key else self.state.subjects
-
-    def owners(self, key: str) -> Ints:
-        """Number of the subject of each row."""
-        return self.state.owners(key)[self.rows]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Rows of a space."""
-
-    whole: Space
-    rows: Ints
-
-    @property
-    def height(self) -> int:
-        """How many there are."""
-        return len(self.rows)
-
-    def __getitem__(self, name: str) -> Ints:
-        return self.whole[name][self.rows]

@@ -67,7 +67,7 @@ def rows(tenant: Tenant, table: str, version: str, days: list[date]) -> pl.DataF
     return tenant.lake.read(table, days).filter(definition_version=version)
 
 
-TABLES = ("cohort_membership", "cohort_transitions", "cohort_sizes", "cohort_suppressed")
+TABLES = ("cohort_membership", "cohort_transitions", "cohort_sizes")
 
 
 @pytest.fixture(scope="module")
