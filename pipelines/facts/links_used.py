@@ -13,6 +13,8 @@ import polars as pl
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.entities.merges import families
+from pipelines.facts.clicks import CLICKED
+from pipelines.facts.merged import merges_used
 from pipelines.landing.extracts import of_partitions
 from pipelines.storage.hashing import subject_key
 
@@ -30,15 +32,53 @@ def links_used(tables: Sequence[str], tenant: Tenant) -> dict[date, str]:
     merges = tenant.lake.read("customer_merges")
     named = _as_family(_named(tenant, tables), merges).unique()
     links = _as_family(_links(tenant), merges)
+    asked = named.join(links.select("id", "visitor").unique(), on="id").select("date", "visitor")
+    return _until(asked, links)
+
+
+def links_of_clicks(tenant: Tenant) -> dict[date, str]:
+    """By day: a text that changes with the links, up to its end, of the visitors of its clicks.
+
+    Those are the visitors who are looked for by a customer, and those of whom the customer is looked for.
+    """
+    merges = tenant.lake.read("customer_merges")
+    clicks = of_partitions(tenant, "customer_events", "clickers", _clickers).collect()
+    links = _as_family(_links(tenant), merges)
+    named = _as_family(clicks.filter(pl.col("visitor").is_null()).select("date", "id"), merges).unique()
+    by_customer = named.join(links.select("id", "visitor").unique(), on="id").select("date", "visitor")
+    unnamed = clicks.filter(pl.col("id").is_null()).select("date", "visitor")
+    return _until(pl.concat([by_customer, unnamed]), links)
+
+
+def merges_of_clicks(tenant: Tenant) -> dict[date, str]:
+    """By day: a text that changes with the merges, up to its end, of customers of its clicks or of their visitors."""
+    merges = tenant.lake.read("customer_merges")
+    if merges.is_empty():
+        return {}
+    clicks = of_partitions(tenant, "customer_events", "clickers", _clickers).collect()
+    links = _links(tenant).select("id", "visitor").unique()
+    linked = clicks.filter(pl.col("id").is_null()).select("date", "visitor").join(links, on="visitor")
+    named = pl.concat([clicks.select("date", "id"), linked.select("date", "id")]).drop_nulls().unique()
+    return merges_used(named, merges, tenant.zone.key)
+
+
+def _clickers(rows: pl.LazyFrame) -> pl.LazyFrame:
+    clicked = rows.filter(pl.col("event_name") == CLICKED)
+    keys = [subject_key("customer_id").alias("id"), subject_key("flockr_vid").alias("visitor")]
+    return clicked.select("date", *keys).unique()
+
+
+def _until(asked: pl.DataFrame, links: pl.DataFrame) -> dict[date, str]:
+    """By day: a text for the links, up to its end, of the visitors that are ``asked`` for: date, visitor."""
     running = (
         links.group_by("visitor", "day")
         .agg(pl.col("weight").sum())
         .sort("day")
         .with_columns(pl.col("weight").cum_sum().over("visitor"))
     )
-    asked = named.join(links.select("id", "visitor").unique(), on="id").select("date", "visitor").unique()
     used = (
-        asked.sort("date")
+        asked.unique()
+        .sort("date")
         .join_asof(running, left_on="date", right_on="day", by="visitor", check_sortedness=False)
         .drop_nulls("weight")
         .group_by("date")

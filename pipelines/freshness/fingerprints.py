@@ -22,7 +22,7 @@ from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.facts.cross_day import cross_day_orders
 from pipelines.facts.early import early_clicks, prices_used, publications
-from pipelines.facts.links_used import links_used
+from pipelines.facts.links_used import links_of_clicks, links_used, merges_of_clicks
 from pipelines.facts.merged import merged_customers
 from pipelines.facts.places import tenant_containment
 from pipelines.facts.values_used import (
@@ -69,6 +69,8 @@ _USES: dict[str, tuple[tuple[str, ...], Callable[[Tenant], Texts]]] = {
     "kinds_of_outlets": (("transactions", "outlets_history"), kinds_of_outlets),
     "lines_of_demand": (("order_lines",), lines_of_demand),
     "campaigns_of_clicks": (("customer_events", "links_history"), campaigns_of_clicks),
+    "links_of_clicks": (("customer_merges", "identity_links", "customer_events"), links_of_clicks),
+    "merges_of_clicks": (("customer_merges", "identity_links", "customer_events"), merges_of_clicks),
     "merged_customers": (("customer_merges", "customer_events", "transactions", "identity_links"), merged_customers),
     "publications": (("products", *_NAMING_PRODUCTS), publications),
     "attributes": (("products_history", *_NAMING_PRODUCTS), attributes.used),
@@ -80,6 +82,8 @@ _USED_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("order_facts", "products_history"): ("categories_of_orders",),
     ("order_facts", "outlets_history"): ("kinds_of_outlets",),
     ("click_facts", "links_history"): ("campaigns_of_clicks",),
+    ("click_facts", "identity_links"): ("links_of_clicks",),
+    ("click_facts", "customer_merges"): ("merges_of_clicks",),
     ("product_facts", "order_lines"): ("lines_of_demand",),
     ("product_signals", "products"): ("publications",),
     ("product_signals", "products_history"): ("attributes",),

@@ -84,6 +84,7 @@ ADDED = event("e1", "Product Added", FRIDAY, product_id="p1", cart_id="cart")
 QUIET = event("e9", "Page Viewed", MONDAY)
 BOUGHT = event("e2", "Order Completed", SATURDAY, order_id="t1")
 
+CLICK = event("e3", "Link Clicked", SUNDAY, link_id="l1")
 UNNAMED = event("e8", "Product Viewed", SUNDAY, product_id="p1", customer_id="c1", unnamed=True)
 TWO_CUSTOMERS = [customer("c1", FRIDAY), customer("c2", FRIDAY)]
 
@@ -144,6 +145,23 @@ SCENARIOS = {
     "a customer whom the visitor of a click was, and who was merged": (
         [event("e3", "Link Clicked", SUNDAY, link_id="l1"), campaign_link(MONDAY, "k1"), QUIET],
         [link(FRIDAY), customer("c1", SATURDAY, merged_into="c2")],
+    ),
+    "a link of the visitor of a click, which is withdrawn": (
+        [CLICK, campaign_link(FRIDAY, "k1"), link(FRIDAY, external_id="i1"), QUIET],
+        [("identity_links", {"external_id": "i1", "op": "delete", "occurred_at": MONDAY})],
+    ),
+    "a link that ends the one by which the visitor of a click is looked for": (
+        [
+            event("e3", "Link Clicked", MONDAY, link_id="l1", customer_id="c1", unnamed=True),
+            campaign_link(FRIDAY, "k1"),
+            link(FRIDAY),
+            QUIET,
+        ],
+        [link(SUNDAY, "c2")],
+    ),
+    "a merge of the customer of a click": (
+        [event("e3", "Link Clicked", SUNDAY, link_id="l1", customer_id="c1"), campaign_link(FRIDAY, "k1"), QUIET],
+        [customer("c1", SATURDAY, merged_into="c2")],
     ),
     "an earlier first version of a campaign": (
         [campaign("k1", SUNDAY), campaign("k1", MONDAY, name="Winter"), QUIET, ADDED],
