@@ -41,34 +41,37 @@ def dimensions(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
 def publish_dimensions(tenant: Tenant, names: Sequence[str]) -> dict[str, Commit]:
     """Publish latest and history of some entities without days."""
     batches = {name: sorted(batch_files(tenant, name)) for name in names}
-    alone = [name for name in names if name not in CARRIED]
-    known = {name: touched.untouched(tenant, ENTITIES[name], batches[name]) for name in alone}
+    known = {name: touched.untouched(tenant, ENTITIES[name], batches[name], carried(tenant, name)) for name in names}
     open_ones = [name for name in names if not known.get(name)]
+
+    said: dict[str, str] = {}
 
     def fill(writers: Writers) -> None:
         for name in open_ones:
+            # Read again, now that nobody else can publish in between.
+            inside = carried(tenant, name)
+            said[name] = touched.said(inside, ENTITIES[name])
             tables = touched.touched(tenant, ENTITIES[name], batches[name]) if name not in CARRIED else None
-            made = tables or _folded(tenant, name)
+            made = tables or _folded(tenant, name, inside)
             writers[name].put(None, made.latest)
             writers[f"{name}_history"].put(None, made.past)
             if name == "customers":
                 writers["customer_merges"].put(None, customer_merges(made.past))
 
     commits = publish(tenant, _dimension_tables(open_ones), fill)
-    for name in set(alone).intersection(open_ones):
+    for name in open_ones:
         # Whatever landed meanwhile may have been read or not.
         if sorted(batch_files(tenant, name)) == batches[name]:
-            touched.remember(tenant, ENTITIES[name], batches[name])
+            touched.remember(tenant, ENTITIES[name], batches[name], said[name])
     commits |= {table: commit for outcome in known.values() if outcome for table, commit in outcome.items()}
     return {table: commits[table] for table in _dimension_tables(names)}
 
 
-def _folded(tenant: Tenant, name: str) -> touched.Tables:
-    """Every version of an entity, folded."""
+def _folded(tenant: Tenant, name: str, inside: pl.DataFrame | None) -> touched.Tables:
+    """Every version of an entity, folded, with those that other records carry."""
     entity = ENTITIES[name]
     columns = list(entity_versions(entity).schema)
     versions = store.scan(tenant, name).select(columns).collect(engine="streaming")
-    inside = carried(tenant, name)
     if inside is not None:
         versions = pl.concat([versions, inside.select(columns)])
     folded = states(versions, entity)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -21,7 +22,7 @@ from pipelines.entities.history import valid_time
 from pipelines.landing.extracts import batch_files, repeated_ids
 from pipelines.landing.layout import scan_split, split_schema
 from pipelines.storage.durable import write_bytes
-from pipelines.storage.hashing import identifier
+from pipelines.storage.hashing import identifier, subject_key
 from pipelines.storage.lake import Commit
 from schemas.entities import Entity
 
@@ -76,16 +77,19 @@ def touched(tenant: Tenant, entity: Entity, batches: Sequence[str]) -> Tables | 
     return Tables(*merged)
 
 
-def untouched(tenant: Tenant, entity: Entity, batches: Sequence[str]) -> dict[str, Commit] | None:
+def untouched(
+    tenant: Tenant, entity: Entity, batches: Sequence[str], inside: pl.DataFrame | None = None
+) -> dict[str, Commit] | None:
     """The outcome of publishing the tables of an entity again, where they were made from these very batches; else None.
 
     Args:
         tenant: whose.
         entity: as for ``touched``.
         batches: as for ``touched``.
+        inside: versions that other records carry; None where none do.
     """
     before = _remembered(tenant, entity)
-    if before is None or sorted(before) != sorted(batches):
+    if before is None or sorted(before) != sorted(batches) or _inside(tenant, entity) != said(inside, entity):
         return None
     lake = tenant.lake
     return {
@@ -100,16 +104,43 @@ def tables_of(name: str) -> tuple[str, ...]:
     return (name, f"{name}_history", *merges)
 
 
-def remember(tenant: Tenant, entity: Entity, batches: Sequence[str]) -> None:
-    """Keep which batches the published tables were made from; these must have been the same all the while."""
-    if batches:
-        record = {"meaning": _meaning(entity), "files": _files(tenant, entity), "batches": list(batches)}
-        write_bytes(_record(tenant, entity), json.dumps(record).encode(), sync=False)
+def remember(tenant: Tenant, entity: Entity, batches: Sequence[str], inside: str = "") -> None:
+    """Keep what the published tables were made from; the batches must have been the same all the while.
+
+    Args:
+        tenant: whose.
+        entity: as for ``touched``.
+        batches: as for ``touched``.
+        inside: ``said`` of the versions that other records carried.
+    """
+    if batches or inside:
+        made_of = {"meaning": _meaning(entity), "files": _files(tenant, entity), "batches": list(batches)}
+        write_bytes(_record(tenant, entity), json.dumps({**made_of, "inside": inside}).encode(), sync=False)
+
+
+def said(inside: pl.DataFrame | None, entity: Entity) -> str:
+    """A text that changes with the versions that other records carry, whatever their order; empty for no versions."""
+    if inside is None or inside.is_empty():
+        return ""
+    # Other records fill few of the columns, and what nobody says weighs nothing.
+    filled = [name for name in entity.schema() if inside[name].null_count() < inside.height]
+    cells = [pl.format(f"{name}:{{}}", pl.col(name).to_physical().cast(pl.String)) for name in filled]
+    whole = inside.select(pl.concat_str(cells, separator="\x1f", ignore_nulls=True).alias("version"))
+    return f"{inside.height}:{whole.select(subject_key('version')).to_series().sum()}"
+
+
+def _inside(tenant: Tenant, entity: Entity) -> str:
+    return str(_read(tenant, entity).get("inside", ""))
+
+
+def _read(tenant: Tenant, entity: Entity) -> dict[str, Any]:
+    path = _record(tenant, entity)
+    record: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return record
 
 
 def _remembered(tenant: Tenant, entity: Entity) -> list[str] | None:
-    path = _record(tenant, entity)
-    record = json.loads(path.read_text()) if path.is_file() else {}
+    record = _read(tenant, entity)
     if (record.get("meaning"), record.get("files")) != (_meaning(entity), _files(tenant, entity)):
         return None
     return list(record["batches"])

@@ -26,9 +26,9 @@ def folded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     seen: Counter[str] = Counter()
     whole = steps._folded
 
-    def counting(tenant: Tenant, name: str) -> Any:
+    def counting(tenant: Tenant, name: str, inside: Any) -> Any:
         seen[name] += 1
-        return whole(tenant, name)
+        return whole(tenant, name, inside)
 
     monkeypatch.setattr(steps, "_folded", counting)
     return seen
