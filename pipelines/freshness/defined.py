@@ -14,6 +14,7 @@ from pipelines.cohorts.history import official, versions
 from pipelines.cohorts.history.definitions import Timeline
 from pipelines.config import Tenant
 from pipelines.errors import UsageError
+from pipelines.signals.strongest import tenant_ranking
 from pipelines.step import Step
 
 #: Steps that read the rows of the definition that counts on the day, whatever else the day holds.
@@ -29,7 +30,8 @@ class Defined:
     def text(self, step: Step, day: date) -> str:
         """Differs where other definitions make a day of a step; empty where none plays a part."""
         if step.name == "cohorts" and self._timeline is not None:
-            return versions.fingerprint(self._timeline, day)
+            # Carts show their strongest signal, however it is ranked.
+            return f"{versions.fingerprint(self._timeline, day)}\x1f{self._ranking}"
         if step.name in _OFFICIAL:
             return official.switched(self.tenant, day)
         # Signals of visitors show values of cohorts.
@@ -42,6 +44,10 @@ class Defined:
         texts = [file.read_text(encoding="utf-8") for file in files]
         overrides = json.dumps(self.tenant.config.parameters, sort_keys=True, default=str)
         return hashlib.sha256("\x1f".join([overrides, *texts]).encode()).hexdigest()
+
+    @cached_property
+    def _ranking(self) -> str:
+        return repr(tenant_ranking(self.tenant))
 
     @cached_property
     def _timeline(self) -> Timeline | None:

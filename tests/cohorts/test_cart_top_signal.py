@@ -11,6 +11,8 @@ import pytest
 
 from pipelines.calendar import day_of
 from pipelines.cohorts.history.publish import run
+from pipelines.flow import STEPS
+from pipelines.freshness.defined import Defined
 from pipelines.visitor_signals.run import run as run_visitor_signals
 from schemas.registry import LAKE
 from tests.cohorts.retailer import DAYS, instants, write_history
@@ -137,3 +139,12 @@ def check_members(tenant, crossings, snapshots):
         if name is not None:
             assert RANKING.index(visitors[day, who]) <= RANKING.index(name)
     assert rows.height > 10
+
+
+def test_another_ranking_makes_days_stale(tmp_path):
+    workspace = make_workspace(tmp_path)
+    step = next(step for step in STEPS if step.name == "cohorts")
+    before = Defined(workspace.tenant("acme")).text(step, DAYS[0])
+    file = tmp_path / "tenants" / "acme" / "tenant.yaml"
+    file.write_text(file.read_text() + "parameters: {top_signal: {rank: 4}}\n")
+    assert Defined(workspace.tenant("acme")).text(step, DAYS[0]) != before
