@@ -175,7 +175,7 @@ def six_additive(tenant: Tenant) -> dict[str, float]:
         measure = known[name].measure.model_copy(update={"windows": windows, "visitors": False})
         wanted[name] = known[name].model_copy(update={"measure": measure})
     shutil.rmtree(tenant.state / STEP, ignore_errors=True)
-    return {"rows": sum(snapshot.height for _, snapshot, _ in results(tenant, wanted, DAYS))}
+    return {"rows": sum(found.windows.height for _, found in results(tenant, wanted, DAYS))}
 
 
 CASES: dict[str, Callable[[Tenant], dict[str, float] | None]] = {

@@ -112,6 +112,10 @@ class Contract:
         """A typed frame without rows."""
         return pl.DataFrame(schema=self.schema)
 
+    @property
+    def _texts(self) -> list[str]:
+        return [column.name for column in self.columns if column.dtype == pl.String]
+
     def pandera(self) -> pa.DataFrameSchema:
         """The Pandera schema: exact columns in exact order, closed enums, required values and minima."""
         return pa.DataFrameSchema(
@@ -125,11 +129,15 @@ class Contract:
         """Whether the frame breaks a rule of ``pandera``: the same rules as one pass of one expression.
 
         Pandera walks columns one by one, which costs milliseconds on an empty frame and seconds on a large one; it is
-        asked only to say what is wrong.
+        asked only to say what is wrong. A text column may be an ``Enum``.
         """
-        if frame.schema != self.schema:
+        coded = {name: kind for name, kind in frame.schema.items() if isinstance(kind, pl.Enum)}
+        if frame.schema != pl.Schema({**self.schema, **{name: coded.get(name, pl.String()) for name in self._texts}}):
             return True
-        rules = [rule for column in self.columns for rule in _broken(column)]
+        if any(not _listed(self[name], kind) for name, kind in coded.items()):
+            return True
+        # What an Enum may hold is known from its list.
+        rules = [rule for column in self.columns for rule in _broken(column, closed=column.name in coded)]
         return bool(rules) and bool(frame.select(pl.any_horizontal(rules).any()).item())
 
     def extended(self, *columns: Column, **changes: object) -> Contract:
@@ -149,11 +157,15 @@ def _pandera_column(column: Column) -> pa.Column:
     return pa.Column(column.dtype, checks=checks, nullable=not column.required, description=column.description)
 
 
-def _broken(column: Column) -> list[pl.Expr]:
+def _listed(column: Column, kind: pl.Enum) -> bool:
+    return column.enum is None or set(kind.categories) <= set(column.enum)
+
+
+def _broken(column: Column, *, closed: bool = False) -> list[pl.Expr]:
     """Expressions that are true where a value of the column breaks a rule; null and false where it does not."""
     value = pl.col(column.name)
     rules = [value.is_null()] if column.required else []
-    if column.enum is not None:
+    if column.enum is not None and not closed:
         rules.append(~value.is_in(list(column.enum)))
     if column.minimum is not None:
         rules.append(value < column.minimum)

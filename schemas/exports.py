@@ -20,7 +20,9 @@ from schemas.tables import (
     COHORT_TRANSITIONS,
     DATE,
     SIGNAL_CROSSINGS,
+    SIGNAL_METRICS,
     SIGNAL_SNAPSHOTS,
+    SIGNAL_WINDOWS,
     VISITOR_SIGNAL_CROSSINGS,
     VISITOR_SIGNAL_SNAPSHOTS,
 )
@@ -52,6 +54,8 @@ DATASETS: dict[str, Contract] = {
         VISITOR_SIGNAL_CROSSINGS,
         EVENTS,
         COHORT_MEMBERSHIP_HISTORY,
+        SIGNAL_WINDOWS,
+        SIGNAL_METRICS,
     )
 }
 

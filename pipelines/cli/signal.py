@@ -13,6 +13,7 @@ import polars as pl
 from pipelines.cli.output import emit, json_option, note, table, tenant_option
 from pipelines.config import Tenant, TenantConfig, Workspace
 from pipelines.errors import UsageError
+from pipelines.signals import windows
 from pipelines.signals.catalogue import Signal, signals
 from pipelines.visitor_signals.page import page as as_page
 from pipelines.visitor_signals.resolve import visitor_signals
@@ -110,8 +111,14 @@ def show(workspace: Workspace, signal_id: str, subject: str, tenant_id: str, day
     emit(frame.to_dicts(), as_json, lambda: _tables(place, frame, moves))
 
 
+def _snapshots(tenant: Tenant, place: Tables, days: Sequence[date]) -> pl.LazyFrame:
+    """Values of some days; of products those too that are columns of ``signal_windows``."""
+    rows = tenant.lake.scan(place.snapshots, days)
+    return pl.concat([rows, windows.snapshots(tenant.lake, days, signals(tenant))]) if place is PRODUCTS else rows
+
+
 def _values(tenant: Tenant, place: Tables, days: Sequence[date], asked: pl.Expr) -> pl.DataFrame:
-    rows = tenant.lake.scan(place.snapshots, days).filter(asked).select(place.shown)
+    rows = _snapshots(tenant, place, days).filter(asked).select(place.shown)
     return rows.sort("date", "signal_id", place.item, descending=[True, False, False]).collect()
 
 
@@ -157,7 +164,7 @@ def of(workspace: Workspace, subject: str, tenant_id: str, as_of: datetime | Non
         day = as_of.date() if as_of else max(days, default=None)
         if day not in days:
             continue
-        rows = tenant.lake.scan(place.snapshots, [day]).filter(pl.col("subject") == subject).collect()
+        rows = _snapshots(tenant, place, [day]).filter(pl.col("subject") == subject).collect()
         if place is PRODUCTS:
             rows = rows.rename({"place": "item"}).with_columns(pl.lit(None, pl.Datetime("us", "UTC")).alias("instant"))
         found.append(rows.select("date", *OF_SUBJECT).sort("signal_id", "item"))

@@ -24,6 +24,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "signal_crossings": ("customer_events", "transactions", "stock_levels"),
     "visitor_signal_snapshots": ("customer_events", "transactions", "stock_levels"),
     "visitor_signal_crossings": ("customer_events", "transactions", "stock_levels"),
+    "signal_windows": ("customer_events", "transactions"),
+    "signal_metrics": ("customer_events", "transactions", "stock_levels"),
 }
 
 

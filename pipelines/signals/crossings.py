@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from pipelines.signals.arrays import Flags, Ints
+from pipelines.signals.arrays import SEPARATOR, Flags, Ints, split_place
 from pipelines.signals.machine import CAUSES, UNDEFINED, Moves
+from pipelines.storage.encode import coded
 
 ROWS = {
     "signal_id": pl.String,
@@ -24,8 +25,8 @@ ROWS = {
     "suppressed_by": pl.String,
     "place": pl.String,
 }
-#: Between a product and a place in the name of a slot; the total over all places has an empty place.
-SEPARATOR = "\x1f"
+__all__ = ["ROWS", "SEPARATOR", "Crossings", "Ratio", "nothing", "whole"]
+
 #: Numerator and denominator of a value; a denominator of 0 stands for none.
 Ratio = tuple[Ints, Ints]
 
@@ -82,36 +83,48 @@ class Crossings:
         self.found.setdefault(signal_id, []).append(_Found(subjects, moves.index, numbers))
 
     def rows(self) -> pl.DataFrame:
-        """Everything that was added (schema ``ROWS``)."""
-        schema = {name: kind for name, kind in ROWS.items() if name != "place"}
-        parts = [self._rows(signal_id, found) for signal_id, found in self.found.items()]
-        return split_place(pl.concat([pl.DataFrame(schema=schema), *parts]))
-
-    def _rows(self, signal_id: str, found: list[_Found]) -> pl.DataFrame:
-        columns = [np.concatenate(parts) for parts in zip(*[each.numbers for each in found], strict=True)]
+        """Everything that was added (schema ``ROWS``), what is told by a few words as ``Enum``."""
+        if not self.found:
+            return pl.DataFrame(schema=ROWS)
+        texts = sorted({name for names in self.names.values() for name in names.values()})
+        words = {name: place for place, name in enumerate(texts)}
+        parts = [self._numbers(signal_id, found, words) for signal_id, found in self.found.items()]
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in _NUMBERS}
+        ids = sorted(self.found)
+        signal = np.repeat([ids.index(each) for each in self.found], [len(part["up"]) for part in parts])
         # Subjects only grow at their end, so that the newest list holds them all.
-        index = np.concatenate([each.index for each in found])
-        frame = pl.DataFrame(dict(zip(_NUMBERS, columns, strict=True)), schema=dict.fromkeys(_NUMBERS, pl.Int64))
-        names = self.names[signal_id]
-        return frame.select(
-            pl.lit(signal_id).alias("signal_id"),
-            found[-1].subjects.gather(index).alias("subject"),
-            pl.col("origin").replace_strict(names, default=None, return_dtype=pl.String).alias("from_state"),
-            pl.col("target").replace_strict(names, return_dtype=pl.String).alias("to_state"),
+        subjects = [
+            found[-1].subjects.gather(np.concatenate([each.index for each in found])).alias("subject")
+            for found in self.found.values()
+        ]
+        values = pl.DataFrame({name: columns[name] for name in ("b0", "b1", "a0", "a1", "t0", "t1", "effective_at")})
+        frame = values.select(
+            coded(signal, pl.Series(ids)).alias("signal_id"),
+            pl.concat(subjects),
+            coded(columns["origin"], pl.Series(texts)).alias("from_state"),
+            coded(columns["target"], pl.Series(texts)).alias("to_state"),
             _ratio("b0", "b1").alias("value_before"),
             _ratio("a0", "a1").alias("value_after"),
             _ratio("t0", "t1").alias("threshold"),
-            pl.when(pl.col("up") == 1).then(pl.lit("up")).otherwise(pl.lit("down")).alias("direction"),
+            coded(columns["up"], pl.Series(["down", "up"])).alias("direction"),
             "effective_at",
-            pl.col("cause").replace_strict(CAUSES, default=None, return_dtype=pl.String).alias("suppressed_by"),
+            coded(columns["cause"] - 1, pl.Series([CAUSES[1], CAUSES[2]])).alias("suppressed_by"),
         )
+        return split_place(frame)
+
+    def _numbers(self, signal_id: str, found: list[_Found], words: Mapping[str, int]) -> dict[str, Ints]:
+        columns = [np.concatenate(parts) for parts in zip(*[each.numbers for each in found], strict=True)]
+        numbers = dict(zip(_NUMBERS, columns, strict=True))
+        for name in ("origin", "target"):
+            numbers[name] = _named(numbers[name], self.names[signal_id], words)
+        return numbers
 
 
-def split_place(rows: pl.DataFrame) -> pl.DataFrame:
-    """``subject`` as a product, and its ``place``: null for the whole tenant."""
-    parts = pl.col("subject").str.splitn(SEPARATOR, 2)
-    place = parts.struct.field("field_1").replace("", None).alias("place")
-    return rows.with_columns(parts.struct.field("field_0").alias("subject"), place)
+def _named(codes: Ints, names: Mapping[int, str], words: Mapping[str, int]) -> Ints:
+    """Places of the names of codes, -1 for none."""
+    low = int(codes.min())
+    known = [words[names[code]] if code in names else -1 for code in range(low, int(codes.max()) + 1)]
+    return np.array(known, dtype=np.int64)[codes - low]
 
 
 def _ratio(top: str, bottom: str) -> pl.Expr:

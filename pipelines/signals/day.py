@@ -12,9 +12,9 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from pipelines.calendar import Day, days_between
+from pipelines.calendar import Day
 from pipelines.facts.cart_presence import Carts
-from pipelines.signals import demand, inputs, readings
+from pipelines.signals import demand, inputs, readings, windows
 from pipelines.signals import state as states
 from pipelines.signals.arrays import Ints
 from pipelines.signals.attributes import BEGINNING
@@ -36,7 +36,7 @@ from pipelines.signals.catalogue import (
 )
 from pipelines.signals.crossings import SEPARATOR, Crossings
 from pipelines.signals.demand import NEVER, micros
-from pipelines.signals.grid import Moving, level_at
+from pipelines.signals.grid import Around, Moving, level_at
 from pipelines.signals.inputs import Run
 from pipelines.signals.measures import (
     carts,
@@ -53,9 +53,10 @@ from pipelines.signals.measures import (
 from pipelines.signals.measures.risk import Inbound, Supply
 from pipelines.signals.measures.scarcity import UNMEASURED, Sales
 from pipelines.signals.measures.stock import Seen
-from pipelines.signals.readings import Reading
+from pipelines.signals.readings import Reading, Told
 from pipelines.signals.state import State
 from pipelines.signals.units import HOUR
+from pipelines.signals.visits import Visits
 
 
 @dataclass
@@ -72,6 +73,8 @@ class Stock:
         final: sales with the day itself, which count at its end.
         inbound: announced deliveries.
         end: of the day in microseconds.
+        done: changes that were seen by the last grid instant that was asked for.
+        rate: sales by product that were asked for last.
     """
 
     total: Ints
@@ -84,22 +87,28 @@ class Stock:
     inbound: Inbound
     end: int
     done: int = 0
+    rate: tuple[Sales, Ints, Ints] | None = None
 
 
-def one_day(run: Run, state: State, day: Day) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Advance the state over one day.
+@dataclass(frozen=True)
+class Result:
+    """What a day says: rows of ``signal_snapshots``, ``signal_windows`` and ``crossings.ROWS``, without the date."""
 
-    Returns:
-        Snapshots as their contract says but for the date, and crossings (schema ``crossings.ROWS``).
-    """
+    snapshot: pl.DataFrame
+    windows: pl.DataFrame
+    crossings: pl.DataFrame
+
+
+def one_day(run: Run, state: State, day: Day, visits: Visits, *, tell: bool = True) -> Result | None:
+    """Advance the state over one day; what it says is put into rows only where it is to be told."""
     grid = demand.grid(day)
     found = Crossings()
     inputs.load_hours(run, state.hours, day, state.products)
     if state.before is None:
-        state.before = _readings_before(run, state, day)
+        state.before = _readings_before(run, state, day, visits)
     before = state.before
     pressure, after = _carts(run, state, day, grid)
-    inputs.load_visitors(run, state, [day.date])
+    visits.known(day.date, state.products)
     supply = _stock_of_day(run, state, day, found)
     _attributes(run, state, day, found)
     first_seen(run, state, day)
@@ -107,34 +116,40 @@ def one_day(run: Run, state: State, day: Day) -> tuple[pl.DataFrame, pl.DataFram
     state.carts = after
     states.settle(state, run.definitions, grid[-1])
     state.hours.forget(grid[-1] - max(states.lags(run.definitions)) - 72)
-    state.before = _readings(run, state, grid[-1], supply.final)
-    tables = [
-        (table, _about(state.before, run, slots=slots), _about(before, run, slots=slots))
+    counted = visits.of(day.date, state.products) if tell or windows.unusual(run.definitions) else {}
+    state.before = _readings(run, state, grid[-1], supply.final, counted)
+    if not tell:
+        return None
+    return Result(
+        readings.snapshot(state.products, _tables(run, state, before)),
+        windows.rows(state.products, state.hours, counted, run.definitions, grid[-1]),
+        found.rows(),
+    )
+
+
+def _tables(run: Run, state: State, before: list[Reading]) -> list[Told]:
+    of_stock = {each.id for each in states.all_of(run.definitions, Runway, Scarcity)}
+    now = state.before or []
+    return [
+        Told(table, *([each for each in some if (each.signal_id in of_stock) == slots] for some in (now, before)))
         for table, slots in ((state.products, False), (state.slots, True))
     ]
-    return readings.snapshot(tables), found.rows()
 
 
-def _about(all_readings: list[Reading], run: Run, *, slots: bool) -> list[Reading]:
-    of_stock = {each.id for each in states.all_of(run.definitions, Runway, Scarcity)}
-    return [each for each in all_readings if (each.signal_id in of_stock) == slots]
-
-
-def _readings_before(run: Run, state: State, day: Day) -> list[Reading]:
+def _readings_before(run: Run, state: State, day: Day, visits: Visits) -> list[Reading]:
     """Readings at the end of the day before, from a state that was loaded."""
     if not state.products.height:
         return []
-    first = day.date - timedelta(days=inputs.VISITOR_DAYS)
-    inputs.load_visitors(run, state, days_between(first, day.date - timedelta(days=1)))
-    state.rate = _rate(run, state, day.date - timedelta(days=1), state.slots["in_stock"])
-    return _readings(run, state, demand.grid(day)[0] - 1, state.rate)
+    yesterday = day.date - timedelta(days=1)
+    counted = visits.of(yesterday, state.products) if windows.unusual(run.definitions) else {}
+    state.rate = _rate(run, state, yesterday, state.slots["in_stock"])
+    return _readings(run, state, demand.grid(day)[0] - 1, state.rate, counted)
 
 
-def _readings(run: Run, state: State, hour: int, rate: Sales) -> list[Reading]:
+def _readings(run: Run, state: State, hour: int, rate: Sales, counted: windows.Visits) -> list[Reading]:
     products, wanted = state.products, run.definitions
     found = [
-        *counts.readings(products, state.hours, states.all_of(wanted, Count, Rate), hour),
-        *counts.visitor_readings(products, state.visitors, states.all_of(wanted, Count), hour),
+        *counts.readings(products, state.hours, states.all_of(wanted, Count, Rate), hour, counted),
         *scarcity.readings(state.slots, states.all_of(wanted, Runway, Scarcity), rate),
         *risk.readings(products, states.all_of(wanted, Risk, Score)),
     ]
@@ -175,13 +190,12 @@ def _carts(run: Run, state: State, day: Day, grid: list[int]) -> tuple[dict[int,
     signal = states.of(run.definitions, Pressure)
     if signal is None:
         return {}, state.carts
-    steps, orders = inputs.cart_steps(run, day.date)
-    moves, after = carts.day_of_carts(state.carts, steps, orders, grid, micros(day.end), signal)
-    index = state.products.index(moves["product_id"])
-    hours, change = moves["grid"].to_numpy(), moves["change"].to_numpy()
-    edges = np.flatnonzero(np.diff(hours, prepend=-1, append=-1)) if len(hours) else np.zeros(0, dtype=np.int64)
+    rows, orders = inputs.cart_steps(run, day.date)
+    moves, after = carts.day_of_carts(state.carts, rows, orders, state.products, grid, micros(day.end), signal)
+    bounds = np.searchsorted(moves.grid, [*grid, grid[-1] + 1])
     return {
-        int(hours[a]): (index[a:b], change[a:b]) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        hour: (moves.product[bounds[n] : bounds[n + 1]], moves.change[bounds[n] : bounds[n + 1]])
+        for n, hour in enumerate(grid)
     }, after
 
 
@@ -231,8 +245,10 @@ def _supply(state: State, supply: Stock, hour: int) -> Supply:
     if at_end:
         supply.level[:] = _by_product(state.slots["scarcity"], supply.total, UNMEASURED)
     rate = supply.final if at_end else supply.before
-    units, days = _by_product(rate.units, supply.total, 0), _by_product(rate.days, supply.total, 0)
-    return Supply(supply.available, supply.level, units, days)
+    if supply.rate is None or supply.rate[0] is not rate:
+        units, days = _by_product(rate.units, supply.total, 0), _by_product(rate.days, supply.total, 0)
+        supply.rate = rate, units, days
+    return Supply(supply.available, supply.level, *supply.rate[1:])
 
 
 def _attributes(run: Run, state: State, day: Day, found: Crossings) -> None:
@@ -292,22 +308,28 @@ def _hourly(
     steps = _recategorised(run, day)
     owners, at, keys = products.known(steps["product_id"]), steps["at"].to_numpy(), _category(steps)
     carted = np.zeros(products.height, dtype=np.int64)
-    active = _active(run, day, state)
-    moving = Moving(run.definitions, state, found, grid[0] - 1)
+    nobody = np.zeros(0, dtype=np.int64)
+    active = state.hours.active.get(day.date, nobody)
+    moving = Moving(run.definitions, state, found, grid)
     done = 0
     numbers = _numbers(products["category"])
     for hour in grid:
-        demand.advance(products, state.hours, hour, moving.windows)
+        touched = demand.advance(products, state.hours, hour, moving.windows)
         until = int(np.searchsorted(at, hour * HOUR, side="left"))
         if until > done:
             here = owners[done:until] >= 0
-            products["category"][owners[done:until][here]] = keys[done:until][here]
-            numbers, done = _numbers(products["category"]), until
-        index, change = pressure.get(hour, (owners[:0], owners[:0]))
-        carted[index] += change
-        if hour * HOUR >= supply.end:
+            index, now = owners[done:until][here], keys[done:until][here]
+            if (products["category"][index] != now).any():
+                products["category"][index] = now
+                numbers = _numbers(products["category"])
+            done = until
+        np.add.at(carted, *pressure.get(hour, (nobody, nobody)))
+        over = hour * HOUR >= supply.end
+        if over:
             products["active_days"][active] += 1
-        moving.to(hour, carted, _supply(state, supply, hour), supply.inbound, numbers)
+        seen = _supply(state, supply, hour)
+        more = [active] if over else []
+        moving.to(hour, Around(touched, more, carted, seen, supply.inbound, numbers, hour == grid[-1]))
     if grid[-1] * HOUR < supply.end:
         products["active_days"][active] += 1
 
@@ -317,10 +339,3 @@ def _numbers(category: Ints) -> Ints:
     _, numbers = np.unique(np.where(category > 0, category, 0), return_inverse=True)
     first = 1 if (category <= 0).any() else 0
     return numbers.astype(np.int64) - first
-
-
-def _active(run: Run, day: Day, state: State) -> Ints:
-    """Products with any demand on the day."""
-    names = ["views", "adds", "purchases"]
-    rows = run.of_day("product_hourly", day.date).filter(pl.any_horizontal(pl.col(name) != 0 for name in names))
-    return state.products.index(rows.select("product_id").unique().sort("product_id").collect()["product_id"])

@@ -28,6 +28,7 @@ NEVER = np.iinfo(np.int64).max
 #: Demand since a product was first seen.
 DEFAULTS = {"first_seen": NEVER, "ever_views": 0, "ever_add_to_bags": 0}
 
+_LATER = np.iinfo(np.int64).max
 Chunk = tuple[Ints, Ints]
 Windows = Mapping[str, tuple[int, ...]]
 
@@ -40,11 +41,13 @@ class Hours:
         counts: by act and hour.
         quarters: of the last quarter of the hour, by act and hour.
         loaded: partitions that were read.
+        active: products with any count, by partition.
     """
 
     counts: dict[str, dict[int, list[Chunk]]] = field(default_factory=lambda: {act: {} for act in ACTS})
     quarters: dict[str, dict[int, list[Chunk]]] = field(default_factory=lambda: {act: {} for act in ACTS})
     loaded: set[date] = field(default_factory=set)
+    active: dict[date, Ints] = field(default_factory=dict)
 
     def load(self, day: date, frame: pl.DataFrame, products: Products) -> None:
         """Add the rows of one partition of ``product_hourly``, once.
@@ -57,14 +60,17 @@ class Hours:
         if day in self.loaded:
             return
         self.loaded.add(day)
-        seen = frame.filter(pl.any_horizontal(pl.col(name) != 0 for name in ACTS.values())).sort("hour", "product_id")
+        seen = frame.filter(pl.any_horizontal(pl.col(name) != 0 for name in ACTS.values()))
         index = products.index(seen["product_id"])
         hours = seen["hour"].dt.epoch("us").to_numpy() // HOUR
+        self.active = {day: np.unique(index)}
+        order = np.argsort((hours - hours.min(initial=_LATER)).astype(np.uint8), kind="stable")
+        index, hours = index[order], hours[order]
         edges = np.flatnonzero(np.diff(hours, prepend=-1, append=-1)) if len(hours) else np.zeros(0, dtype=np.int64)
         bounds = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
         for act, column in ACTS.items():
             for store, name in ((self.counts[act], column), (self.quarters[act], f"{column}_last_15m")):
-                values = seen[name].to_numpy()
+                values = seen[name].to_numpy()[order]
                 for start, end in bounds:
                     some = values[start:end] != 0
                     if some.any():
@@ -105,22 +111,57 @@ def needed_days(day: Day, lags: Iterable[int], zone: ZoneInfo) -> list[date]:
     return sorted({datetime.fromtimestamp(minute * 60, tz=zone).date() for minute in minutes})
 
 
-def advance(products: Products, hours: Hours, hour: int, windows: Windows) -> None:
+@dataclass
+class Touched:
+    """Products whose counts moved at a grid instant, in parts that may overlap.
+
+    Attributes:
+        momentum: whose views of a day or of the baseline moved.
+        life: that were viewed, added or bought, or whose sale lines of a week moved.
+        seen: that were viewed in the last week and were not before, or the other way round.
+        fresh: that were seen for the first time.
+    """
+
+    momentum: list[Ints] = field(default_factory=list)
+    life: list[Ints] = field(default_factory=list)
+    seen: list[Ints] = field(default_factory=list)
+    fresh: list[Ints] = field(default_factory=list)
+
+
+def advance(products: Products, hours: Hours, hour: int, windows: Windows) -> Touched:
     """Move every running sum, and what is counted since a product was first seen, from the grid instant before."""
     first_seen = products["first_seen"]
+    touched = Touched()
     for act, widths in windows.items():
         entering = hours.at(act, hour - 1)
-        for index, _ in entering:
-            first_seen[index] = np.minimum(first_seen[index], (hour - 1) * HOUR)
-        if f"ever_{act}" in products.columns:
-            for index, count in entering:
+        for index, count in entering:
+            fresh = index[first_seen[index] > (hour - 1) * HOUR]
+            first_seen[fresh] = (hour - 1) * HOUR
+            touched.fresh.append(fresh)
+            touched.life.append(index)
+            if f"ever_{act}" in products.columns:
                 products[f"ever_{act}"][index] += count
         for width in widths:
-            sums = products[column(act, width)]
-            for index, count in entering:
-                sums[index] += count
-            for index, count in hours.at(act, hour - 1 - width):
-                sums[index] -= count
+            leaving = hours.at(act, hour - 1 - width)
+            _move(products[column(act, width)], entering, leaving, act, width, touched)
+    touched.momentum += [index for index, _ in hours.at("views", hour - 1)]
+    return touched
+
+
+def _move(sums: Ints, entering: list[Chunk], leaving: list[Chunk], act: str, width: int, touched: Touched) -> None:
+    watched = (act, width) == ("views", WEEK_HOURS)
+    for index, count in entering:
+        if watched:
+            touched.seen.append(index[sums[index] == 0])
+        sums[index] += count
+    for index, count in leaving:
+        sums[index] -= count
+        if watched:
+            touched.seen.append(index[sums[index] == 0])
+        if (act, width) in (("views", 24), ("views", 696)):
+            touched.momentum.append(index)
+        if (act, width) == ("purchases", WEEK_HOURS):
+            touched.life.append(index)
 
 
 def window_counts(products: Products, hours: Hours, hour: int, act: str, width: int) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -10,25 +10,24 @@ import polars as pl
 
 from pipelines.calendar import Day, days_between
 from pipelines.config import Tenant
+from pipelines.facts.cart_steps import keyed
 from pipelines.facts.places import PLACE, tenant_containment
 from pipelines.signals import attributes, demand
 from pipelines.signals import state as states
 from pipelines.signals.arrays import Products
+from pipelines.signals.catalogue import Count
 from pipelines.signals.demand import ACTS, Hours
-from pipelines.signals.measures import carts
 from pipelines.signals.measures.scarcity import SALES_DAYS
 from pipelines.signals.measures.stock import days_sales
-from pipelines.signals.state import Definitions, State
+from pipelines.signals.state import Definitions
+from pipelines.signals.units import DAY
+from pipelines.storage.hashing import subject_key
 from pipelines.storage.lake import Lake
 
 HOURLY = ["product_id", "hour", *ACTS.values(), *[f"{name}_last_15m" for name in ACTS.values()]]
 DAILY = ["product_id", "purchases", "units_sold", "units_returned"]
 LINES = ["product_id", "outlet_id", "kind", "quantity"]
 STOCK = [*PLACE, "measured_at", "external_id", "available", "inbound_at"]
-#: Of ``visitor_acts``, the act behind a count.
-VISITOR_ACTS = {"view": "views", "add": "add_to_bags"}
-#: Days before a day that hold the acts of its windows, and of those of the day before.
-VISITOR_DAYS = 29
 
 
 @dataclass
@@ -98,39 +97,33 @@ def load_hours(run: Run, hours: Hours, day: Day, products: Products) -> None:
             hours.load(each, run.of_day("product_hourly", each).select(HOURLY).collect(), products)
 
 
-def load_visitors(run: Run, state: State, days: Sequence[date]) -> None:
-    """Read who viewed, added and bought on some days."""
-    visitors = state.visitors
-    for day in days:
-        if day in visitors.loaded:
-            continue
-        visitors.loaded.add(day)
-        named = pl.col("product_id").is_not_null()
-        acts = run.of_day("visitor_acts", day).filter(pl.col("act").is_in(list(VISITOR_ACTS)) & named)
-        rows = acts.select(
-            "act", "product_id", "flockr_vid", pl.col("occurred_at").dt.epoch("us").alias("at")
-        ).collect()
-        for act, name in VISITOR_ACTS.items():
-            visitors.load(name, rows.filter(pl.col("act") == act), state.products)
-        bought = run.of_day("visitor_purchases", day)
-        orders = bought.select("product_id", "flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at")).collect()
-        visitors.load("purchases", orders, state.products)
+def visitor_windows(definitions: Definitions) -> dict[str, set[int]]:
+    """Microseconds of the windows whose visitors are counted, by act."""
+    found: dict[str, set[int]] = {}
+    for signal in definitions.values():
+        if isinstance(signal.measure, Count) and signal.measure.visitors:
+            found.setdefault(signal.measure.count, set()).update(signal.windows.values())
+    return found
 
 
-def sales(run: Run, last: date) -> pl.DataFrame:
-    """Sales of the 14 days that end with a day, by slot and ``age`` (1 for the last)."""
+def visitor_days(definitions: Definitions) -> int:
+    """Days before a day that hold the acts of its windows."""
+    longest = max((width for each in visitor_windows(definitions).values() for width in each), default=0)
+    return longest // DAY + 1
+
+
+def sales(run: Run, last: date) -> list[tuple[int, pl.DataFrame]]:
+    """Sales of the 14 days that end with a day, by slot, each with its age (1 for the last)."""
     needed = days_between(last - timedelta(days=SALES_DAYS - 1), last)
     for each in needed:
         if each not in run._sales:
-            daily = run.of_day("product_daily", each).select(DAILY).collect()
+            moved = pl.any_horizontal(pl.col(name) != 0 for name in DAILY[1:])
+            daily = run.of_day("product_daily", each).select(DAILY).filter(moved).collect()
             lines = run.of_day("order_lines", each).select(LINES).collect()
             run._sales[each] = days_sales(daily, lines, run.inside, run.online)
     for old in [each for each in run._sales if each < needed[0] - timedelta(days=1)]:
         del run._sales[old]
-    aged = [
-        run._sales[each].with_columns(pl.lit((last - each).days + 1, dtype=pl.Int64).alias("age")) for each in needed
-    ]
-    return pl.concat(aged)
+    return [((last - each).days + 1, run._sales[each]) for each in needed]
 
 
 def stock(run: Run, day: date) -> pl.DataFrame:
@@ -140,10 +133,11 @@ def stock(run: Run, day: date) -> pl.DataFrame:
 
 
 def cart_steps(run: Run, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``cart_activity`` and ``visitor_orders`` of a day with ``at`` in microseconds."""
-    steps = run.of_day("cart_activity", day).select(*carts.STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
-    orders = run.of_day("visitor_orders", day).select("flockr_vid", pl.col("ordered_at").dt.epoch("us").alias("at"))
-    return steps.collect(), orders.collect()
+    """``cart_steps.keyed`` of a day, and its orders: ``visitor`` (key), ``at`` in microseconds."""
+    orders = run.of_day("visitor_orders", day).select(
+        subject_key("flockr_vid").alias("visitor"), pl.col("ordered_at").dt.epoch("us").alias("at")
+    )
+    return keyed(run.of_day("cart_activity", day)), orders.collect()
 
 
 def reach(definitions: Definitions) -> Mapping[str, int]:
@@ -153,8 +147,9 @@ def reach(definitions: Definitions) -> Mapping[str, int]:
         "product_hourly": hours // 24 + 3,
         "product_daily": SALES_DAYS,
         "order_lines": SALES_DAYS,
-        "visitor_acts": VISITOR_DAYS,
-        "visitor_purchases": VISITOR_DAYS,
+        # The first day that a run tells compares with the one before it.
+        "visitor_acts": visitor_days(definitions) + 1,
+        "visitor_purchases": visitor_days(definitions) + 1,
         "stock_levels": 0,
         "cart_activity": 0,
         "visitor_orders": 0,

@@ -6,7 +6,7 @@ Which state a product should be in is decided by the measures; here it is only m
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +35,10 @@ class Moves:
     origin: Ints
     target: Ints
     cause: Ints
+
+    def of(self, index: Ints) -> Moves:
+        """The same with the products that a part's places stand for."""
+        return replace(self, index=index[self.index])
 
 
 def columns(prefix: str) -> dict[str, int]:

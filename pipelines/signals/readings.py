@@ -6,14 +6,16 @@ A reading holds arrays by product and a last division is left to the row. What t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from pipelines.signals.arrays import Flags, Ints, Products
-from pipelines.signals.crossings import SEPARATOR, split_place
+from pipelines.storage.encode import coded
 from schemas.registry import LAKE
 
 #: Mixing constants of splitmix64.
@@ -59,114 +61,121 @@ def shown(
     return Reading(signal_id, version, index, top[index], below, None if codes is None else codes[index], names)
 
 
-def snapshot(tables: Sequence[tuple[Products, Sequence[Reading], Sequence[Reading]]]) -> pl.DataFrame:
-    """Rows of ``signal_snapshots`` without the date, sorted by signal, subject and place.
+@dataclass(frozen=True)
+class Told:
+    """Readings of the products or of the slots at the end of a day, and those at the end of the day before."""
+
+    table: Products
+    now: Sequence[Reading]
+    before: Sequence[Reading]
+
+
+def snapshot(products: Products, tables: Sequence[Told]) -> pl.DataFrame:
+    """Rows of ``signal_snapshots`` without the date, sorted by signal, subject and place; texts are ``Enum``.
 
     Args:
-        tables: products or slots, their readings at the end of the day, and those at the end of the day before.
+        products: every product that a row is about.
+        tables: products themselves and slots; a signal is told of one of them.
     """
-    schema = {name: kind for name, kind in LAKE["signal_snapshots"].schema.items() if name != "date"}
-    pieces = [piece for table in tables for piece in _pieces(*table)]
-    ordered = [frame for _, frame in sorted(pieces, key=lambda piece: piece[0])]
-    return pl.concat([pl.DataFrame(schema=schema), *ordered])
+    words = _words([reading for each in tables for reading in (*each.now, *each.before)])
+    told = [(each, reading) for each in tables for reading in each.now if len(reading.index)]
+    told.sort(key=lambda piece: piece[1].signal_id)
+    if not told:
+        schema = LAKE["signal_snapshots"].schema
+        return pl.DataFrame(schema={name: kind for name, kind in schema.items() if name != "date"})
+    rank = np.empty(products.height, dtype=np.int64)
+    rank[products.order] = np.arange(products.height)
+    places = next((each.table.places[0] for each in tables if each.table is not products), pl.Series(dtype=pl.String))
+    rows = [_rows(each, reading, products, rank, words) for each, reading in told]
+    columns = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    lengths = np.array([len(reading.index) for _, reading in told])
+    states = pl.Series(list(words), dtype=pl.String)
+    texts = {
+        "signal_id": _repeated([reading.signal_id for _, reading in told], lengths),
+        "subject_type": _repeated(["product"], lengths.sum(keepdims=True)),
+        "subject": coded(columns["subject"], products.ids.gather(products.order)),
+        "state": coded(columns["state"], states),
+        "state_prev": coded(columns["state_prev"], states),
+        "inputs_hash": _hexadecimal(columns["hash"]),
+        "definition_version": _repeated([reading.version for _, reading in told], lengths),
+        "place": coded(columns["place"], places),
+    }
+    values = {name: pl.Series(columns[name]).fill_nan(None) for name in ("value", "value_prev")}
+    found = {**texts, **values}
+    return pl.DataFrame({name: found[name] for name in LAKE["signal_snapshots"].names if name != "date"})
 
 
-def _pieces(
-    products: Products, now: Sequence[Reading], before: Sequence[Reading]
-) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Rows of each signal that says something; slices of one frame cost nothing."""
-    told = [reading for reading in now if len(reading.index)]
-    frame, start = _rows(products, told, before), 0
-    for each in told:
-        yield each.signal_id, frame.slice(start, len(each.index))
-        start += len(each.index)
+def _words(readings: Sequence[Reading]) -> dict[str, int]:
+    """Every name of a state, sorted, with its place."""
+    names = {name for reading in readings if reading.codes is not None for name in (reading.names or {}).values()}
+    return {name: place for place, name in enumerate(sorted(names))}
 
 
-def _rows(products: Products, told: Sequence[Reading], before: Sequence[Reading]) -> pl.DataFrame:
-    earlier = {reading.signal_id: reading for reading in before}
-    keys = products.keys.view(np.uint64)
-    words = _Words()
-    none = [np.zeros(0, dtype=np.int64)]
-    place = np.full(products.height, -1, dtype=np.int64)
-    columns: dict[str, list[Ints]] = {name: list(none) for name in _COLUMNS}
-    for each in told:
-        was = _earlier(each, earlier.get(each.signal_id), place, words)
-        signal, version = (np.full(len(each.index), words.number(text)) for text in (each.signal_id, each.version))
-        values = (each.index, signal, version, each.top, each.bottom, _states(each, words), *was)
-        for name, column in zip(_COLUMNS, (*values, _inputs_hash(each, keys)), strict=True):
-            columns[name].append(column)
-    return _named(products, {name: np.concatenate(parts) for name, parts in columns.items()}, words)
+def _rows(
+    each: Told, reading: Reading, products: Products, rank: Ints, words: Mapping[str, int]
+) -> dict[str, npt.NDArray[np.generic]]:
+    index, table = reading.index, each.table
+    if table is products:
+        subject, place = rank[index], np.full(len(index), -1, dtype=np.int64)
+    else:
+        subject, place = rank[table.owners(products)[index]], table.places[1][index]
+    value_prev, state_prev = _earlier(reading, each, words)
+    return {
+        "subject": subject,
+        "place": place,
+        "value": _divided(reading.top, reading.bottom),
+        "state": _states(reading, words),
+        "value_prev": value_prev,
+        "state_prev": state_prev,
+        "hash": _inputs_hash(reading, table.keys.view(np.uint64)),
+    }
 
 
-_COLUMNS = ("index", "signal", "version", "top", "bottom", "state", "top_prev", "bottom_prev", "state_prev", "hash")
+def _divided(top: Ints, bottom: Ints) -> npt.NDArray[np.float64]:
+    """One division of two integers, NaN where there is no value."""
+    found = np.full(len(top), np.nan)
+    np.divide(top, bottom, out=found, where=bottom != 0)
+    return found
 
 
-@dataclass
-class _Words:
-    """Texts by number, so that arrays can hold them."""
-
-    texts: dict[str, int] = field(default_factory=dict)
-
-    def number(self, text: str) -> int:
-        return self.texts.setdefault(text, len(self.texts))
-
-
-def _states(reading: Reading, words: _Words) -> Ints:
-    """Numbers of state names, -1 for none."""
+def _states(reading: Reading, words: Mapping[str, int]) -> Ints:
+    """Places of state names, -1 for none."""
     if reading.codes is None or not len(reading.codes):
         return np.full(len(reading.index), -1, dtype=np.int64)
     names = reading.names or {}
     low, high = int(reading.codes.min()), int(reading.codes.max())
-    known = [words.number(names[code]) if code in names else -1 for code in range(low, high + 1)]
+    known = [words[names[code]] if code in names else -1 for code in range(low, high + 1)]
     return np.array(known, dtype=np.int64)[reading.codes - low]
 
 
-def _earlier(now: Reading, before: Reading | None, place: Ints, words: _Words) -> tuple[Ints, Ints, Ints]:
-    """Numerators, denominators and numbers of the states of the day before.
-
-    ``place`` is scratch space by product, all -1, and left so.
-    """
+def _earlier(now: Reading, each: Told, words: Mapping[str, int]) -> tuple[npt.NDArray[np.float64], Ints]:
+    """Values and places of the states of the day before."""
+    before = next((reading for reading in each.before if reading.signal_id == now.signal_id), None)
     if before is None or not len(before.index):
-        none = np.zeros(len(now.index), dtype=np.int64)
-        return none, none, none - 1
-    place[before.index] = np.arange(len(before.index))
-    back = place[now.index]
-    place[before.index] = -1
-    there = back >= 0
-    state = np.where(there, _states(before, words)[back], -1)
-    return np.where(there, before.top[back], 0), np.where(there, before.bottom[back], 0), state
+        return np.full(len(now.index), np.nan), np.full(len(now.index), -1, dtype=np.int64)
+    value, state = np.full(each.table.height, np.nan), np.full(each.table.height, -1, dtype=np.int64)
+    value[before.index], state[before.index] = _divided(before.top, before.bottom), _states(before, words)
+    return value[now.index], state[now.index]
 
 
-def _named(products: Products, columns: Mapping[str, Ints], words: _Words) -> pl.DataFrame:
-    texts = pl.Series("texts", list(words.texts), dtype=pl.String)
-    unsigned = columns["hash"].view(np.uint64)
-    frame = pl.DataFrame({**columns, "hash": unsigned})
-
-    def text(name: str) -> pl.Series:
-        return texts.gather(frame[name].replace(-1, None).cast(pl.UInt32)) if len(texts) else texts
-
-    def value(top: str, bottom: str) -> pl.Expr:
-        return pl.when(pl.col(bottom) != 0).then(pl.col(top) / pl.col(bottom))
-
-    found = frame.select(
-        text("signal").alias("signal_id"),
-        pl.lit("product").alias("subject_type"),
-        products.ids.gather(frame["index"]).alias("subject"),
-        value("top", "bottom").alias("value"),
-        text("state").alias("state"),
-        value("top_prev", "bottom_prev").alias("value_prev"),
-        text("state_prev").alias("state_prev"),
-        pl.col("hash").cast(pl.String).alias("inputs_hash"),
-        text("version").alias("definition_version"),
-    )
-    has_places = products.height > 0 and SEPARATOR in products.ids[0]
-    named = split_place(found) if has_places else found.with_columns(pl.lit(None, dtype=pl.String).alias("place"))
-    return named.select(name for name in LAKE["signal_snapshots"].names if name != "date")
+def _repeated(texts: Sequence[str], lengths: Ints) -> pl.Series:
+    alphabet = sorted(set(texts))
+    return coded(np.repeat([alphabet.index(text) for text in texts], lengths), pl.Series(alphabet, dtype=pl.String))
 
 
-def _inputs_hash(reading: Reading, keys: np.ndarray) -> Ints:
+def _hexadecimal(numbers: Ints) -> pl.Series:
+    """Sixteen digits of each number."""
+    digits = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+    pairs = np.stack([np.repeat(digits, 16), np.tile(digits, 16)], axis=1).reshape(-1).view(np.uint16)
+    text = pairs[numbers.astype(">i8").view(np.uint8)]
+    ends = np.arange(0, 16 * len(numbers) + 1, 16, dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(text)]
+    return pl.Series(pa.Array.from_buffers(pa.large_string(), len(numbers), buffers))
+
+
+def _inputs_hash(reading: Reading, keys: npt.NDArray[np.uint64]) -> Ints:
     name = np.uint64(int.from_bytes(hashlib.sha256(reading.signal_id.encode()).digest()[:8], "little"))
-    mixed = keys[reading.index].copy()
+    mixed = keys[reading.index]
     with np.errstate(over="ignore"):
         for part in (name, reading.top.view(np.uint64), reading.bottom.view(np.uint64)):
             mixed = _mix(mixed + _GOLDEN ^ part)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from pipelines.calendar import day_of
@@ -17,21 +19,23 @@ from pipelines.signals import attributes, inputs
 from pipelines.signals import state as states
 from pipelines.signals.catalogue import Count, Rate, Signal, signals
 from pipelines.signals.crossings import SEPARATOR
-from pipelines.signals.day import one_day
+from pipelines.signals.day import Result, one_day
 from pipelines.signals.inputs import Run, open_run
 from pipelines.signals.metrics import metrics
+from pipelines.signals.visits import Visits
 from pipelines.step import Writers, publish
+from pipelines.storage.encode import coded
 from pipelines.storage.hashing import identifiers, logical_sha256
 from pipelines.storage.lake import Commit
 
 STEP = "product_signals"
-OUTPUTS = ("signal_snapshots", "signal_crossings", "signal_metrics")
+OUTPUTS = ("signal_snapshots", "signal_windows", "signal_crossings", "signal_metrics")
 #: Changes when the columns of the state or their meaning do.
-LAYOUT = "3"
+LAYOUT = "4"
 
 
 def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:
-    """Publish ``signal_snapshots``, ``signal_crossings`` and ``signal_metrics`` of the days.
+    """Publish ``OUTPUTS`` of the days.
 
     Raises:
         UsageError: a definition is wrong.
@@ -46,10 +50,11 @@ def advance(tenant: Tenant, days: Sequence[date], tail: Sequence[date]) -> dict[
     _one_of_each(definitions)
 
     def fill(writers: Writers) -> None:
-        for day, snapshot, crossings in results(tenant, definitions, sorted(set(days)), tail):
-            writers["signal_snapshots"].put(day, snapshot)
-            writers["signal_crossings"].put(day, crossings)
-            writers["signal_metrics"].put(day, metrics(snapshot, crossings, definitions))
+        for day, found in results(tenant, definitions, sorted(set(days)), tail):
+            writers["signal_snapshots"].put(day, found.snapshot)
+            writers["signal_windows"].put(day, found.windows)
+            writers["signal_crossings"].put(day, found.crossings)
+            writers["signal_metrics"].put(day, metrics(found, definitions))
 
     return publish(tenant, OUTPUTS, fill)
 
@@ -72,9 +77,10 @@ def _one_of_each(definitions: Mapping[str, Signal]) -> None:
 
 def results(
     tenant: Tenant, definitions: dict[str, Signal], days: Sequence[date], tail: Sequence[date] = ()
-) -> Iterator[tuple[date, pl.DataFrame, pl.DataFrame]]:
-    """Yield (day, snapshots, crossings) of every day to publish, in order; state is saved on the way."""
+) -> Iterator[tuple[date, Result]]:
+    """Yield what every day to publish says, in order; state is saved on the way."""
     context = open_run(tenant, definitions)
+    visits = Visits(context, days, sorted(tail))
     trail = _trail(context, max([*days, *tail]))
     state = states.empty(definitions)
     for turn in trail.walk(days, tail):
@@ -82,10 +88,10 @@ def results(
             state = states.empty(definitions)
         if turn.load:
             state = states.load(trail, turn.load, definitions)
-        snapshot, crossings = one_day(context, state, day_of(turn.day, tenant.zone))
+        found = one_day(context, state, day_of(turn.day, tenant.zone), visits, tell=turn.publish)
         trail.made(turn.day, states.parts(state))
-        if turn.publish:
-            yield turn.day, snapshot, _identified(context, crossings)
+        if found is not None:
+            yield turn.day, replace(found, crossings=_identified(context, found.crossings))
 
 
 def _trail(context: Run, last: date) -> Trail:
@@ -106,12 +112,33 @@ def _trail(context: Run, last: date) -> Trail:
 def _identified(context: Run, crossings: pl.DataFrame) -> pl.DataFrame:
     versions = {signal.id: signal.definition_version for signal in context.definitions.values()}
     instant = pl.from_epoch("effective_at", time_unit="us").dt.replace_time_zone("UTC")
-    iso = pl.col("effective_at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    # Most instants are those of the grid: each is written once.
+    at = crossings.select(instant.alias("effective_at")).unique()
+    iso = at.with_columns(pl.col("effective_at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("iso"))
     subject = pl.concat_str("subject", "place", separator=SEPARATOR, ignore_nulls=True)
-    return crossings.with_columns(instant.alias("effective_at")).with_columns(
-        identifiers([pl.lit(context.tenant.id), pl.col("signal_id"), subject, pl.col("to_state"), iso]).alias(
-            "crossing_id"
-        ),
-        pl.lit("product").alias("subject_type"),
-        pl.col("signal_id").replace_strict(versions, return_dtype=pl.String).alias("definition_version"),
+    told = crossings.with_columns(instant.alias("effective_at")).join(
+        iso, on="effective_at", how="left", maintain_order="left"
     )
+    return told.with_columns(
+        identifiers(
+            [
+                pl.lit(context.tenant.id),
+                pl.col("signal_id").cast(pl.String),
+                subject,
+                pl.col("to_state").cast(pl.String),
+                pl.col("iso"),
+            ]
+        ).alias("crossing_id"),
+        pl.lit("product", dtype=pl.Enum(["product"])).alias("subject_type"),
+        _versions(told, versions),
+    ).drop("iso")
+
+
+def _versions(crossings: pl.DataFrame, versions: dict[str, str]) -> pl.Series:
+    kind = crossings.schema["signal_id"]
+    if not isinstance(kind, pl.Enum):
+        return pl.Series("definition_version", [], dtype=pl.String)
+    told = [versions[each] for each in kind.categories]
+    texts = sorted(set(told))
+    places = np.array([texts.index(each) for each in told], dtype=np.int64)
+    return coded(places[crossings["signal_id"].to_physical().to_numpy()], pl.Series(texts)).alias("definition_version")

@@ -36,7 +36,6 @@ from pipelines.signals.measures import carts, composite, lifecycle, momentum, pr
 from pipelines.signals.measures.stock import PLACES
 from pipelines.signals.readings import Reading
 from pipelines.signals.units import HOUR
-from pipelines.signals.visitors import Visitors
 
 Definitions = dict[str, Signal]
 
@@ -52,7 +51,6 @@ class State:
         carts: open carts.
         data_since: first hour with data in microseconds.
         hours: not stored; counts by hour.
-        visitors: not stored; who was behind them.
         before: not stored; readings at the end of the day.
         rate: not stored; sales of the days up to its end.
     """
@@ -63,7 +61,6 @@ class State:
     carts: Carts = field(default_factory=cart_presence.empty)
     data_since: int = NEVER
     hours: Hours = field(default_factory=Hours)
-    visitors: Visitors = field(default_factory=Visitors)
     before: list[Reading] | None = None
     rate: scarcity.Sales | None = None
 

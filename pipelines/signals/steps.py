@@ -29,7 +29,7 @@ STEPS: tuple[Step, ...] = (
         carries_state=True,
         advance=advance,
         lookback=lookback,
-        code_version="3",
+        code_version="4",
         description="Demand, stock, carts, ranks, prices and states of products: values of a day, and every crossing.",
     ),
 )

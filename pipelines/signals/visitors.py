@@ -1,108 +1,130 @@
-"""Distinct visitors behind a count, exactly: every (product, visitor) of the longest window with its last instant.
+"""Distinct visitors behind a count, exactly, for a stretch of days at once.
 
-Kept in memory only, 16 bytes a pair, and read again from the facts of that window when a run begins. A window's count
-is the number of pairs whose last instant lies in it, so that no sketch is needed and nothing is counted twice.
+An act is a number: product, visitor and time slot side by side, so that one sort brings together what a visitor did
+with a product. An act counts at the end of a day when it lies in the window and the same visitor has no later one
+before that end: a span of days, added up as two steps. Nothing is kept from day to day; facts of the window are read
+again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from math import gcd
 
 import numpy as np
-import polars as pl
 
-from pipelines.signals.arrays import Ints, Products
-from pipelines.storage.hashing import subject_key
+from pipelines.signals.arrays import Ints
+from pipelines.signals.units import HOUR
 
-_BITS = 32
+#: Bits of a product's number.
+PRODUCT_BITS = 24
+#: Acts that are looked at together.
+_CHUNK = 1 << 20
 _NONE = np.zeros(0, dtype=np.int64)
 
 
-def _none() -> Ints:
-    return _NONE
+@dataclass
+class Numbers:
+    """Keys numbered from 0 in the order of their first appearance."""
+
+    _keys: Ints = field(default_factory=lambda: _NONE)
+    _numbers: Ints = field(default_factory=lambda: _NONE)
+
+    def of(self, keys: Ints) -> Ints:
+        """Number of each key; fast where equal keys follow each other."""
+        begins = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
+        heads = keys[begins]
+        known, place = np.unique(heads, return_inverse=True)
+        at = np.searchsorted(self._keys, known)
+        there = np.zeros(len(known), dtype=np.bool_)
+        inside = at < len(self._keys)
+        there[inside] = self._keys[at[inside]] == known[inside]
+        numbers = np.empty(len(known), dtype=np.int64)
+        numbers[there] = self._numbers[at[there]]
+        start = len(self._keys)
+        numbers[~there] = np.arange(start, start + len(known) - int(there.sum()))
+        self._keys = np.insert(self._keys, at[~there], known[~there])
+        self._numbers = np.insert(self._numbers, at[~there], numbers[~there])
+        return np.repeat(numbers[place], np.diff(begins, append=len(keys)))
 
 
 @dataclass
-class Pairs:
-    """Pairs of one act, sorted: a product's index in the upper half, a visitor's number in the lower one.
+class Stretch:
+    """Acts of one kind around some grid instants.
 
     Attributes:
-        pair: sorted.
-        last: the last instant of each, in microseconds.
+        instants: at which visitors are counted, in microseconds, rising.
+        widths: microseconds of the windows.
     """
 
-    pair: Ints = field(default_factory=_none)
-    last: Ints = field(default_factory=_none)
+    instants: Sequence[int]
+    widths: Sequence[int]
+    _packed: dict[int, list[Ints]] = field(default_factory=dict)
 
-    def add(self, pair: Ints, at: Ints) -> None:
-        """Add acts, in any order."""
-        if not len(pair):
-            return
-        order = np.lexsort((at, pair))
-        pair, at = pair[order], at[order]
-        newest = np.flatnonzero(np.diff(pair, append=-1) != 0)
-        pair, at = pair[newest], at[newest]
-        place = np.searchsorted(self.pair, pair)
-        inside = place < len(self.pair)
-        found = np.zeros(len(pair), dtype=np.bool_)
-        found[inside] = self.pair[place[inside]] == pair[inside]
-        self.last[place[found]] = np.maximum(self.last[place[found]], at[found])
-        self.pair = np.insert(self.pair, place[~found], pair[~found])
-        self.last = np.insert(self.last, place[~found], at[~found])
+    def __post_init__(self) -> None:
+        self._slot = gcd(HOUR, *self.widths)
+        self._base = self.instants[0] - max(self.widths)
+        self._slots = (self.instants[-1] - self._base) // self._slot
+        self._slot_bits = int(self._slots).bit_length()
+        self._visitor_bits = 63 - PRODUCT_BITS - self._slot_bits
 
-    def forget(self, before: int) -> None:
-        """Drop pairs that no window holds any more."""
-        kept = self.last >= before
-        if not kept.all():
-            self.pair, self.last = self.pair[kept], self.last[kept]
+    def add(self, product: Ints, visitor: Ints, at: Ints) -> None:
+        """Take acts: numbers of products and visitors, and microseconds; those that no instant sees are left out."""
+        seen = (at >= self._base) & (at < self.instants[-1])
+        slot = (at[seen] - self._base) // self._slot
+        group, rest = visitor[seen] >> self._visitor_bits, visitor[seen] & ((1 << self._visitor_bits) - 1)
+        packed = (((product[seen] << self._visitor_bits) | rest) << self._slot_bits) | slot
+        # Visitors beyond the bits that are left make a group of their own; a visitor is in one group only.
+        for each in range(int(group.max(initial=-1)) + 1):
+            here = packed if not group.any() else packed[group == each]
+            self._packed.setdefault(each, []).append(here)
 
-    def count(self, since: int, products: int) -> Ints:
-        """Visitors by product whose last act is not before an instant."""
-        inside = np.flatnonzero(self.last >= since)
-        return np.bincount(self.pair[inside] >> _BITS, minlength=products).astype(np.int64)
+    def count(self, products: int) -> Mapping[int, np.ndarray]:
+        """Visitors by width: one row a product, one column an instant."""
+        found = {width: np.zeros((products, len(self.instants)), dtype=np.int32) for width in self.widths}
+        for group in sorted(self._packed):
+            packed = np.concatenate(self._packed.pop(group))
+            packed.sort()
+            for acts in _chunks(packed, self._visitor_bits + self._slot_bits):
+                self._add_up(acts, found)
+        return found
+
+    def _add_up(self, packed: Ints, found: Mapping[int, np.ndarray]) -> None:
+        slots = np.arange(self._slots, dtype=np.int64) * self._slot + self._base
+        first = np.searchsorted(self.instants, slots, side="right").astype(np.int32)
+        pair, slot = packed >> self._slot_bits, packed & ((1 << self._slot_bits) - 1)
+        day = first[slot]
+        same = pair[1:] == pair[:-1]
+        newest = np.append(~(same & (day[1:] == day[:-1])), True)
+        pair, slot, day = pair[newest], slot[newest], day[newest]
+        columns = len(self.instants) + 1
+        follows = np.append(pair[1:] == pair[:-1], False)
+        until = np.where(follows, np.append(day[1:], 0), np.int32(columns - 1))
+        lowest = int(pair[0] >> self._visitor_bits)
+        row = ((pair >> self._visitor_bits) - lowest) * columns
+        height = int(row[-1]) // columns + 1
+        begins: Ints | None = None
+        # What a window does not see, a shorter one does not see either.
+        for width, counts in sorted(found.items(), reverse=True):
+            over = np.searchsorted(self.instants, slots + width, side="right").astype(np.int32)
+            some = (over > first)[slot]
+            if not some.all():
+                slot, day, until, row, begins = slot[some], day[some], until[some], row[some], None
+            if begins is None:
+                begins = np.bincount(row + day, minlength=height * columns)
+            ends = np.bincount(row + np.minimum(until, over[slot]), minlength=height * columns)
+            spans = (begins - ends).reshape(height, columns).cumsum(axis=1)
+            counts[lowest : lowest + height] += spans[:, :-1].astype(np.int32)
 
 
-@dataclass
-class Visitors:
-    """Pairs of every act, and the numbers of visitors.
-
-    Attributes:
-        pairs: by act.
-        waiting: acts of the newest days that lie after the last instant that was counted.
-        loaded: days that were read.
-    """
-
-    pairs: dict[str, Pairs] = field(default_factory=dict)
-    waiting: dict[str, list[tuple[Ints, Ints]]] = field(default_factory=dict)
-    loaded: set[date] = field(default_factory=set)
-    _keys: Ints = field(default_factory=_none)
-    _numbers: Ints = field(default_factory=_none)
-
-    def load(self, act: str, frame: pl.DataFrame, products: Products) -> None:
-        """Take one act of some days: ``product_id``, ``flockr_vid``, ``at`` in microseconds."""
-        keys = frame.select(subject_key("flockr_vid")).to_series().to_numpy()
-        pair = (products.index(frame["product_id"]) << _BITS) | self._number(keys)
-        self.waiting.setdefault(act, []).append((pair, frame["at"].to_numpy()))
-
-    def _number(self, keys: Ints) -> Ints:
-        fresh = np.setdiff1d(keys, self._keys)
-        if len(fresh):
-            place = np.searchsorted(self._keys, fresh)
-            numbers = np.arange(len(self._keys), len(self._keys) + len(fresh))
-            self._keys = np.insert(self._keys, place, fresh)
-            self._numbers = np.insert(self._numbers, place, numbers)
-        return self._numbers[np.searchsorted(self._keys, keys)]
-
-    def advance(self, act: str, instant: int, oldest: int) -> Pairs:
-        """Pairs of an act by what happened before an instant; those that ended before ``oldest`` are dropped."""
-        pairs = self.pairs.setdefault(act, Pairs())
-        # Days are sorted together: adding them one by one would move what is there as often.
-        waiting = self.waiting.pop(act, [])
-        pair, at = (np.concatenate([_NONE, *[part[side] for part in waiting]]) for side in (0, 1))
-        seen = at < instant
-        pairs.add(pair[seen], at[seen])
-        if not seen.all():
-            self.waiting[act] = [(pair[~seen], at[~seen])]
-        pairs.forget(oldest)
-        return pairs
+def _chunks(packed: Ints, bits: int) -> Iterator[Ints]:
+    """Parts of sorted acts, each with all of its products."""
+    start = 0
+    while start < len(packed):
+        end = min(start + _CHUNK, len(packed))
+        if end < len(packed):
+            following = ((int(packed[end - 1]) >> bits) + 1) << bits
+            end = int(np.searchsorted(packed, following))
+        yield packed[start:end]
+        start = end

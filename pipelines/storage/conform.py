@@ -36,7 +36,7 @@ def conform(frame: pl.DataFrame, contract: Contract, day: date | None) -> pl.Dat
     in_order = increases(ordered, contract.primary_key)
     if not in_order:
         ordered = ordered.sort(list(contract.primary_key), nulls_last=True)
-    if contract.is_violated(ordered):
+    if contract.is_violated(ordered) or not _in_alphabet(ordered):
         raise ContractError(f"table {contract.name}, day {day}: {_violations(ordered, contract)}")
     if not in_order:
         _must_be_unique(ordered, contract, day)
@@ -66,10 +66,17 @@ def increases(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
         return False
     less = pl.lit(False)
     for name in reversed(keys):
-        before, now = pl.col(name).shift(1), pl.col(name)
+        column = pl.col(name).to_physical() if isinstance(frame.schema[name], pl.Enum) else pl.col(name)
+        before, now = column.shift(1), column
         into_nulls = before.is_not_null() & now.is_null()
         less = (before < now).fill_null(into_nulls) | (before.eq_missing(now) & less)
     return bool(frame.select(less.slice(1).all()).item())
+
+
+def _in_alphabet(frame: pl.DataFrame) -> bool:
+    """Whether the codes of every ``Enum`` are in the order of its texts, as those of a sorted file must be."""
+    kinds = [kind for kind in frame.schema.values() if isinstance(kind, pl.Enum)]
+    return all(kind.categories.is_sorted() for kind in kinds)
 
 
 def _must_be_unique(frame: pl.DataFrame, contract: Contract, day: date | None) -> None:
@@ -83,7 +90,7 @@ def _must_be_unique(frame: pl.DataFrame, contract: Contract, day: date | None) -
 def _violations(frame: pl.DataFrame, contract: Contract) -> str:
     """Columns and rules that do not hold, without values."""
     try:
-        contract.pandera().validate(frame, lazy=True)
+        contract.pandera().validate(frame.cast({pl.Enum: pl.String}), lazy=True)
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases.select("column", "check").unique().sort("column", "check").rows()
         return "; ".join(f"{column}: {check}" for column, check in cases[:5])

@@ -14,6 +14,7 @@ import polars as pl
 from pipelines.calendar import Day
 from pipelines.cohorts.daily.space import Ints, Names
 from pipelines.facts.cart_presence import Carts, fold
+from pipelines.facts.cart_steps import keyed, steps
 from pipelines.signals import strongest
 from pipelines.signals.catalogue import Signal
 from pipelines.signals.demand import micros
@@ -22,8 +23,6 @@ from pipelines.storage.hashing import subject_key
 from pipelines.storage.pinned import Pinned
 from pipelines.visitor_signals.resolve import Definitions, Resolved
 from pipelines.visitor_signals.rows import Reading
-
-_STEPS = ["flockr_vid", "cart_key", "event_id", "line", "step", "product_id", "quantity"]
 
 
 def forgetting(definitions: Definitions) -> list[int]:
@@ -46,11 +45,11 @@ def advance(before: Carts, lake: Pinned, orders: pl.DataFrame, day: Day, forget:
         day: the day.
         forget: microseconds of silence after which a cart is none.
     """
-    rows = lake.scan("cart_activity", [day.date]).select(*_STEPS, pl.col("occurred_at").dt.epoch("us").alias("at"))
-    steps = rows.with_columns(pl.concat_str("flockr_vid", "cart_key", separator="\x1f").alias("cart")).collect()
-    keyed = steps.with_columns(subject_key("cart"), subject_key("flockr_vid").alias("visitor"))
-    ended = orders.select(subject_key("flockr_vid").alias("visitor"), "at")
-    _, after = fold(before, keyed, ended, micros(day.end), forget, forget)
+    rows = keyed(lake.scan("cart_activity", [day.date]))
+    ended = orders.select(subject_key("flockr_vid"), "at")
+    _, after = fold(
+        before, steps(rows), (ended["flockr_vid"].to_numpy(), ended["at"].to_numpy()), micros(day.end), forget, forget
+    )
     return after
 
 
@@ -60,10 +59,10 @@ def visitors_of(lake: Pinned, day: date) -> pl.Series:
 
 
 def held(carts: Carts, names: Names) -> pl.DataFrame:
-    """``owner`` (number of the visitor) and ``product_id`` of everything in an open cart, each pair once."""
-    pairs = carts.items.join(carts.carts.select("cart", "visitor"), on="cart").select("visitor", "product_id")
+    """``owner`` (number of the visitor) and ``product`` (key) of everything in an open cart, each pair once."""
+    pairs = carts.items.join(carts.carts.select("cart", "visitor"), on="cart").select("visitor", "product")
     owner = names.find(pairs["visitor"].to_numpy())
-    return pairs.select(pl.Series("owner", owner), "product_id").filter(pl.col("owner") >= 0).unique()
+    return pairs.select(pl.Series("owner", owner), "product").filter(pl.col("owner") >= 0).unique()
 
 
 def owners(inside: pl.DataFrame) -> Ints:
@@ -86,7 +85,7 @@ def top(found: Resolved, inside: pl.DataFrame, products: pl.DataFrame) -> Readin
         inside: what ``held`` gave.
         products: what ``strongest.at_end`` gave.
     """
-    by_cart = inside.join(products, on="product_id")
+    by_cart = inside.join(products.with_columns(subject_key("product_id").alias("product")), on="product")
     chosen = strongest.strongest(by_cart, "owner").sort("owner")
     owner = chosen["owner"].to_numpy().astype(np.int64)
     none = np.zeros(len(owner), dtype=np.int64)

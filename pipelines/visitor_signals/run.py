@@ -31,7 +31,7 @@ STEP = "visitor_signals"
 OUTPUTS = (rows.TABLE, moves.TABLE)
 INPUTS = (*visiting.TABLES, *buying.TABLES, "customer_merges")
 #: Changes when the columns of the state or their meaning do.
-LAYOUT = "1"
+LAYOUT = "2"
 
 
 def run(tenant: Tenant, days: Sequence[date]) -> dict[str, Commit]:

@@ -5,9 +5,46 @@ from __future__ import annotations
 from schemas.contract import Column, Contract
 from schemas.tables.shared import DATE, SUBJECT_TYPES
 
+#: What is counted, and the windows that have a column of their own.
+COUNTED = ("views", "add_to_bags", "purchases")
+WINDOWS = ("15m", "1h", "6h", "24h", "3d", "7d", "28d")
+
+SIGNAL_WINDOWS = Contract(
+    name="signal_windows",
+    description=(
+        "Counts of a product over the windows that end with a day, and the distinct visitors behind them: the signals"
+        " views, add_to_bags and purchases. velocity is a count over the hours of its window, the value of the day"
+        " before is in the partition before. A product without a row has 0 in every window."
+    ),
+    primary_key=("date", "subject"),
+    columns=(
+        DATE,
+        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
+        Column("subject", "string", required=True, description="Id of the product."),
+        *(
+            Column(
+                f"{act}{what}_{window}",
+                "int64",
+                minimum=0,
+                description="Null where no definition asks for the window.",
+            )
+            for act in COUNTED
+            for what in ("", "_visitors")
+            for window in WINDOWS
+        ),
+        Column(
+            "definition_versions", "json", required=True, description="Definitions that count, with their versions."
+        ),
+    ),
+)
+
 SIGNAL_SNAPSHOTS = Contract(
     name="signal_snapshots",
-    description="Value and state of a signal at the end of a day.",
+    description=(
+        "Value and state of a signal at the end of a day. Counts over the usual windows are columns of signal_windows"
+        " instead. No row says that there is nothing to say: no stock that runs out (stock_runway_days), no cart"
+        " (cart_pressure), no rank, no risk, no demand yet."
+    ),
     primary_key=("date", "signal_id", "subject", "place"),
     columns=(
         DATE,

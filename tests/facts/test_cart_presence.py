@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import polars as pl
+import numpy as np
 import pytest
 
-from pipelines.facts.cart_presence import Carts, changes, empty, fold
+from pipelines.facts.cart_presence import ADD, REMOVE, Carts, Steps, changes, empty, fold
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 WEEK = 7 * DAY
-STEP = {
-    "cart": pl.Int64,
-    "visitor": pl.Int64,
-    "at": pl.Int64,
-    "event_id": pl.String,
-    "line": pl.Int64,
-    "step": pl.String,
-    "product_id": pl.String,
-    "quantity": pl.Int64,
-}
+MOVES = {"add": ADD, "remove": REMOVE}
 
 
 def steps(*rows):
-    """(cart, at, step, quantity); a cart belongs to the visitor of its tens."""
-    full = [
-        (cart, cart // 10, at, f"e{place}", 0, step, "p" if step in ("add", "remove") else None, quantity)
-        for place, (cart, at, step, quantity) in enumerate(rows)
-    ]
-    return pl.DataFrame(full, schema=STEP, orient="row")
+    """(cart, at, step, quantity); a cart belongs to the visitor of its tens, and there is one product."""
+    cart, at, quantity = (np.array([row[place] for row in rows], dtype=np.int64) for place in (0, 1, 3))
+    move = np.array([MOVES.get(row[2], 0) for row in rows], dtype=np.int64)
+    ends = np.array([row[2] == "order" for row in rows], dtype=np.bool_)
+    return Steps(cart, cart // 10, at, move, ends, np.full(len(rows), 7), quantity)
 
 
 def orders(*rows):
-    return pl.DataFrame(rows, schema={"visitor": pl.Int64, "at": pl.Int64}, orient="row")
+    return tuple(np.array([row[place] for row in rows], dtype=np.int64) for place in (0, 1))
 
 
 def taken(rows, ordered=(), before=None, end=30 * DAY):
@@ -42,7 +32,7 @@ def taken(rows, ordered=(), before=None, end=30 * DAY):
 def visitors(spans, hour):
     """How many have the product at a grid instant, by the changes up to it."""
     moved = changes(spans, 0, 24 * 40, HOUR)
-    return moved.filter(pl.col("grid") <= hour)["change"].sum()
+    return moved.change[moved.grid <= hour].sum()
 
 
 def test_a_cart_counts_after_its_activity_and_for_a_day():

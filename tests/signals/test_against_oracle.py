@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import polars as pl
 import pytest
 
 from pipelines.calendar import day_of
+from pipelines.signals import windows
+from pipelines.signals.catalogue import signals
 from pipelines.signals.run import run
 from tests.conftest import make_workspace
 from tests.signals import retailer
@@ -52,9 +55,16 @@ def make_tenant(root, zone):
     return workspace.tenant("acme")
 
 
+def every_snapshot(tenant):
+    """Rows of ``signal_snapshots``, and the counts that are columns of ``signal_windows`` as such rows."""
+    days = tenant.lake.days("signal_windows")
+    counts = windows.snapshots(tenant.lake, days, signals(tenant)).collect()
+    return pl.concat([tenant.lake.read("signal_snapshots"), counts])
+
+
 def published(tenant):
     """Snapshots and crossings in the oracle's form."""
-    rows = tenant.lake.read("signal_snapshots").iter_rows(named=True)
+    rows = every_snapshot(tenant).iter_rows(named=True)
     found = {(r["date"], r["signal_id"], r["subject"], r["place"]): (r["value"], r["state"]) for r in rows}
     crossed = [
         (

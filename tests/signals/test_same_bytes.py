@@ -15,7 +15,7 @@ from tests.signals import retailer
 from tests.signals.retailer import DAYS
 from tests.signals.test_against_oracle import make_tenant
 
-TABLES = ("signal_snapshots", "signal_crossings", "signal_metrics")
+TABLES = ("signal_snapshots", "signal_windows", "signal_crossings", "signal_metrics")
 
 
 def files(tenant):

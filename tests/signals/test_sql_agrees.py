@@ -12,7 +12,7 @@ from pipelines.calendar import day_of
 from pipelines.signals.run import run
 from tests.signals import retailer
 from tests.signals.retailer import DAYS
-from tests.signals.test_against_oracle import make_tenant
+from tests.signals.test_against_oracle import every_snapshot, make_tenant
 
 FACTS = (
     "product_hourly",
@@ -21,7 +21,6 @@ FACTS = (
     "product_daily",
     "stock_levels",
     "products_history",
-    "signal_snapshots",
 )
 WINDOWS = {"1h": 1, "6h": 6, "24h": 24, "3d": 72, "7d": 168, "28d": 672}
 ASKED = (DAYS[7], DAYS[-1])
@@ -38,6 +37,7 @@ def sql(request, tmp_path_factory):
     connection.execute("SET timezone = 'UTC'")
     for table in FACTS:
         connection.register(table, tenant.lake.read(table).to_arrow())
+    connection.register("signal_snapshots", every_snapshot(tenant).to_arrow())
     return connection, tenant
 
 

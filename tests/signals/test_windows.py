@@ -13,6 +13,7 @@ from pipelines.signals.run import run
 from pipelines.signals.units import HOUR, MINUTE
 from tests.cohorts.retailer import DAYS, write, write_products
 from tests.conftest import make_workspace
+from tests.signals.test_against_oracle import every_snapshot
 
 WINDOWS = {"15m": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "24h": 24 * HOUR, "3d": 72 * HOUR, "7d": 168 * HOUR}
 
@@ -30,7 +31,7 @@ def test_views_equal_plain_sums(tmp_path, zone):
     write(tenant, "products", [], None)
     run(tenant, DAYS)
     hours = tenant.lake.read("product_hourly")
-    found = tenant.lake.read("signal_snapshots")
+    found = every_snapshot(tenant)
     for day in DAYS[1::2]:
         end = day_of(day, tenant.zone).end
         instant = end.astimezone(UTC).replace(minute=0)

@@ -7,40 +7,49 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from pipelines.facts.cart_presence import Carts, changes, fold
+from pipelines.facts.cart_presence import Carts, Changes, Spans, changes, fold
+from pipelines.facts.cart_steps import steps
 from pipelines.signals.arrays import Ints, Products
 from pipelines.signals.catalogue import Pressure, Signal, Surge
 from pipelines.signals.crossings import Crossings, whole
 from pipelines.signals.machine import Moves, codes, fire
 from pipelines.signals.readings import Reading, shown
 from pipelines.signals.units import HOUR
-from pipelines.storage.hashing import subject_key
 
 #: Visitors at the last grid instant, and when a surge last counted.
 DEFAULTS = {"cart_pressure": 0, "cart_surge_fired": -1}
-STEPS = ["flockr_vid", "cart_key", "event_id", "line", "step", "product_id", "quantity"]
 
 
 def day_of_carts(
-    before: Carts, steps: pl.DataFrame, orders: pl.DataFrame, grid: list[int], end: int, signal: Signal
-) -> tuple[pl.DataFrame, Carts]:
-    """Changes of the pressure on the grid of a day (from nobody), and the carts at its end.
+    before: Carts,
+    rows: pl.DataFrame,
+    orders: pl.DataFrame,
+    products: Products,
+    grid: list[int],
+    end: int,
+    signal: Signal,
+) -> tuple[Changes, Carts]:
+    """Changes of the pressure on the grid of a day (from nobody) by index of the product, and the carts at its end.
 
     Args:
         before: at the start.
-        steps: ``cart_activity`` of the day: ``STEPS`` and ``at``.
-        orders: ``visitor_orders`` of the day: flockr_vid, at.
+        rows: ``inputs.cart_steps`` of the day.
+        orders: orders of the day: ``visitor``, ``at``.
+        products: gives the products of the day's steps an index.
         grid: hours.
         end: of the day.
         signal: cart pressure.
     """
     assert isinstance(signal.measure, Pressure)  # noqa: S101
-    named = steps.with_columns(pl.concat_str("flockr_vid", "cart_key", separator="\x1f").alias("cart"))
-    keyed = named.with_columns(subject_key("cart"), subject_key("flockr_vid").alias("visitor"))
-    ended = orders.select(subject_key("flockr_vid").alias("visitor"), "at")
+    named = rows.filter(pl.col("product_id").is_not_null())
+    products.index_by_key(named["product"].to_numpy(), named["product_id"])
     active, forget = signal.param(signal.measure.active), signal.param(signal.measure.forget)
-    spans, after = fold(before, keyed, ended, end, active, forget)
-    return changes(spans, grid[0], grid[-1], HOUR), after
+    spans, after = fold(
+        before, steps(rows), (orders["visitor"].to_numpy(), orders["at"].to_numpy()), end, active, forget
+    )
+    seen = np.maximum(spans.after // HOUR + 1, grid[0]) <= np.minimum(spans.until // HOUR, grid[-1])
+    here = Spans(spans.visitor[seen], products.by_key(spans.product[seen]), spans.after[seen], spans.until[seen])
+    return changes(here, grid[0], grid[-1], HOUR), after
 
 
 def surges(products: Products, pressure: Ints, signal: Signal, hour: int, found: Crossings) -> None:
@@ -48,7 +57,8 @@ def surges(products: Products, pressure: Ints, signal: Signal, hour: int, found:
     assert isinstance(signal.measure, Surge)  # noqa: S101
     before = products["cart_pressure"]
     least, multiple = signal.param(signal.measure.at_least), signal.param(signal.measure.multiple)
-    index = np.flatnonzero((pressure >= least) & (pressure * 1000 >= multiple * before))
+    index = np.flatnonzero(pressure >= least)
+    index = index[pressure[index] * 1000 >= multiple * before[index]]
     if not len(index):
         return
     cause = fire(products, "cart_surge", index, hour * HOUR, signal)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.signals.arrays import Flags, Ints, Products
+from pipelines.signals.arrays import Flags, Ints, Products, Table
 from pipelines.signals.catalogue import Composite, Signal
 from pipelines.signals.demand import WEEK_HOURS, column
 from pipelines.signals.machine import UNDEFINED, Moves, among, codes, columns, move
@@ -18,7 +18,7 @@ DEFAULTS = columns(PREFIX)
 
 
 def step(
-    products: Products, signal: Signal, hour: int, momentum: Ints, names: dict[int, str], at_risk: Flags, rank: Ints
+    products: Table, signal: Signal, hour: int, momentum: Ints, names: dict[int, str], at_risk: Flags, rank: Ints
 ) -> Moves:
     """Move states to a grid instant.
 

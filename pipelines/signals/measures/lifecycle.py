@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.signals.arrays import Flags, Ints, Products
+from pipelines.signals.arrays import Flags, Ints, Products, Table
 from pipelines.signals.catalogue import Lifecycle, Signal
 from pipelines.signals.demand import NEVER, WEEK_HOURS, column
 from pipelines.signals.machine import UNDEFINED, Moves, among, codes, columns, move
@@ -18,7 +18,7 @@ PREFIX = "lifecycle"
 DEFAULTS = {**columns(PREFIX), "active_days": 0, "cooling_since": -1}
 
 
-def step(products: Products, signal: Signal, hour: int, trending: Flags, cooling: Flags) -> Moves:
+def step(products: Table, signal: Signal, hour: int, trending: Flags, cooling: Flags) -> Moves:
     """Move stages to a grid instant.
 
     Args:
@@ -36,7 +36,7 @@ def step(products: Products, signal: Signal, hour: int, trending: Flags, cooling
     return move(products, PREFIX, target, defined, now, signal)
 
 
-def _target(products: Products, signal: Signal, now: int, trending: Flags) -> Ints:
+def _target(products: Table, signal: Signal, now: int, trending: Flags) -> Ints:
     measure = signal.measure
     assert isinstance(measure, Lifecycle)  # noqa: S101
     places = {name: code for code, name in codes(signal).items()}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.signals.arrays import Flags, Ints, Products
+from pipelines.signals.arrays import Flags, Ints, Products, Table
 from pipelines.signals.catalogue import Bound, Signal
 from pipelines.signals.demand import NEVER, column
 from pipelines.signals.machine import Moves, columns, move
@@ -41,7 +41,7 @@ class Level:
         return self.denominator > 0
 
 
-def level(products: Products, hour: int, data_since: int, history: int) -> Level:
+def level(products: Table, hour: int, data_since: int, history: int) -> Level:
     """Momentum at a grid instant, by product.
 
     Args:
@@ -68,7 +68,7 @@ def codes(signal: Signal) -> dict[int, str]:
     return {0: signal.normal or "normal", **above, **below}
 
 
-def step(products: Products, signal: Signal, hour: int, now: Level) -> Moves:
+def step(products: Table, signal: Signal, hour: int, now: Level) -> Moves:
     """Move states to a grid instant at which momentum is ``now``."""
     state = products[f"{PREFIX}_state"]
     target = _target(now, signal, np.where(state == DEFAULTS[f"{PREFIX}_state"], 0, state))

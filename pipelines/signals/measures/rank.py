@@ -14,6 +14,8 @@ from pipelines.signals.machine import Moves, codes, fire
 from pipelines.signals.readings import Reading, shown
 from pipelines.signals.units import HOUR
 
+#: Counts of a category that have a place in the table: at least so many, and so many times the products.
+_LEAST, _CELLS = 64, 2
 ENTERED, LEFT, UP, DOWN = 1, 2, 3, 4
 
 
@@ -37,15 +39,50 @@ def ranks(products: Products, category: Ints, signal: Signal) -> Ints:
     index = np.flatnonzero((count > 0) & (category >= 0))
     if not len(index):
         return found
-    most = int(count[index].max())
-    order = index[np.argsort(category[index] * (most + 1) + (most - count[index]), kind="stable")]
-    group, value = category[order], count[order]
+    group, value = category[index], count[index]
+    groups = int(group.max()) + 1
+    # A table of every small count of every category costs less than to sort products; few have more.
+    width = max(_LEAST, _CELLS * len(index) // groups)
+    small = value < width
+    above, place = np.zeros(groups, dtype=np.int64), np.empty(len(index), dtype=np.int64)
+    if not small.all():
+        large = np.flatnonzero(~small)
+        order, of, dense = _dense(large, group[large], value[large])
+        place[order] = dense
+        np.maximum.at(above, of, dense)
+    cell = group[small] * width + (width - 1 - value[small])
+    there = np.zeros(groups * width, dtype=np.int8)
+    there[cell] = 1
+    upto = np.cumsum(there, dtype=np.int64)
+    before = np.append(0, upto[width - 1 :: width][:-1])
+    place[small] = upto[cell] + (above - before)[group[small]]
+    enough = np.bincount(group) >= signal.param(signal.measure.fewest)
+    found[index] = np.where(enough[group], place, 0)
+    return found
+
+
+def _dense(index: Ints, category: Ints, count: Ints) -> tuple[Ints, Ints, Ints]:
+    """Products in the order of categories and falling counts, with their category and dense rank."""
+    order, group, value = _ordered(index, category, count)
     begins = np.diff(group, prepend=-1) != 0
     steps = (begins | (np.diff(value, prepend=-1) != 0)).cumsum()
-    start = np.maximum.accumulate(np.where(begins, steps, 0))
-    size = np.bincount(group)[group]
-    found[order] = np.where(size >= signal.param(signal.measure.fewest), steps - start + 1, 0)
-    return found
+    return order, group, steps - np.maximum.accumulate(np.where(begins, steps, 0)) + 1
+
+
+def _ordered(index: Ints, category: Ints, count: Ints) -> tuple[Ints, Ints, Ints]:
+    """Products by category and falling count: index, category and a number that falls with the count."""
+    most, last = int(count.max()), int(index[-1])
+    counts, places = most.bit_length(), last.bit_length()
+    key = (category << counts) | (most - count)
+    if int(category.max()).bit_length() + counts + places > 63:
+        order = np.argsort(key, kind="stable")
+        key, index = key[order], index[order]
+    else:
+        # To sort numbers is several times as fast as to sort places by them.
+        key = (key << places) | index
+        key.sort()
+        key, index = key >> places, key & ((1 << places) - 1)
+    return index, key >> counts, key & ((1 << counts) - 1)
 
 
 def changes(products: Products, now: Ints, signal: Signal, hour: int, found: Crossings) -> None:
@@ -53,7 +90,9 @@ def changes(products: Products, now: Ints, signal: Signal, hour: int, found: Cro
     assert isinstance(signal.measure, RankChange)  # noqa: S101
     before = products[signal.measure.rank_change]
     top, places = signal.param(signal.measure.top), signal.param(signal.measure.places)
-    rows = np.flatnonzero(now != before)
+    gained = before - now
+    high = (now <= top) & (now > 0) | (before <= top) & (before > 0)
+    rows = np.flatnonzero((gained != 0) & (high | (np.abs(gained) >= places)))
     here, then = now[rows], before[rows]
     inside, was = (here > 0) & (here <= top), (then > 0) & (then <= top)
     gain = np.where((here > 0) & (then > 0), then - here, 0)

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from pipelines.facts.places import PLACE
-from pipelines.signals.arrays import Flags, Ints, Products
+from pipelines.signals.arrays import Flags, Ints, Part, Products, Table
 from pipelines.signals.catalogue import Risk, Score, Signal
 from pipelines.signals.demand import column
-from pipelines.signals.machine import Moves, among, columns, move
+from pipelines.signals.machine import UNDEFINED, Moves, among, columns, move
 from pipelines.signals.measures.momentum import Level
 from pipelines.signals.readings import Reading, shown
 from pipelines.signals.units import DAY, HOUR
@@ -94,20 +94,25 @@ def step(
     measure = signal.measure
     assert isinstance(measure, Risk)  # noqa: S101
     scarce = among(supply.level, [code for code, name in names.items() if name in measure.scarce])
+    index = np.flatnonzero(scarce & (supply.units > 0))
     wanted = (
-        (products[column("purchases", 24)] >= signal.param(measure.purchases))
-        | (products[column("add_to_bags", 24)] >= signal.param(measure.adds))
-        | (products["cart_pressure"] >= signal.param(measure.carts))
+        (products[column("purchases", 24)][index] >= signal.param(measure.purchases))
+        | (products[column("add_to_bags", 24)][index] >= signal.param(measure.adds))
+        | (products["cart_pressure"][index] >= signal.param(measure.carts))
     )
-    index = np.flatnonzero(scarce & wanted & (supply.units > 0))
+    index = index[wanted]
     now = hour * HOUR
     soonest = inbound.soonest(now, index, products.height)
     wait = np.where(soonest == _FAR, signal.param(measure.inbound) * DAY, soonest - now) // SECOND
     stock, days, units = supply.available[index], supply.days[index], supply.units[index]
-    gone = np.maximum(stock, 0) * days * (DAY // SECOND) < wait * units
-    target = np.zeros(products.height, dtype=np.int64)
-    target[index[gone]] = 1
-    return move(products, PREFIX, target, supply.level >= 0, now, signal)
+    gone = np.zeros(products.height, dtype=np.bool_)
+    gone[index[np.maximum(stock, 0) * days * (DAY // SECOND) < wait * units]] = True
+    state, _, held = (products[name] for name in columns(PREFIX))
+    defined = supply.level >= 0
+    some = Part(products, np.flatnonzero(gone | (state == 1) | (defined & (state == UNDEFINED)) | (held != UNDEFINED)))
+    moves = move(some, PREFIX, gone[some.index].astype(np.int64), defined[some.index], now, signal).of(some.index)
+    some.put(columns(PREFIX))
+    return moves
 
 
 def score(products: Products, signal: Signal, supply: Supply, now: Level) -> None:
@@ -158,7 +163,7 @@ def readings(products: Products, signals: list[Signal]) -> Iterator[Reading]:
             yield shown(signal.id, version, products.order, bottom > 0, top, bottom)
 
 
-def at_risk(products: Products) -> Flags:
+def at_risk(products: Table) -> Flags:
     """Whether each product is at risk."""
     flags: Flags = products[f"{PREFIX}_state"] == 1
     return flags

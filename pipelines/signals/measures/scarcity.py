@@ -6,7 +6,7 @@ when available x in-stock days <= b x net units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,35 +33,27 @@ class Sales:
     sold: Ints
 
 
-def sales(slots: Products, history: pl.DataFrame, sold_days: int, in_stock: Ints) -> Sales:
+def sales(slots: Products, history: Sequence[tuple[int, pl.DataFrame]], sold_days: int, in_stock: Ints) -> Sales:
     """Sales rates.
 
     Args:
         slots: gives the index.
-        history: of the 14 days: ``slot``, ``age`` (1 for the newest day), ``units`` net, ``purchases``; slots that
-            are not known are left out.
+        history: of the 14 days, each with its age (1 for the newest): ``slot``, each once, ``units`` net,
+            ``purchases``; slots that are not known are left out.
         sold_days: days in which a sale must lie.
         in_stock: days with stock by slot, bit 0 for the newest.
     """
-    place = slots.known(history["slot"])
-    history, index = history.filter(pl.Series(place >= 0)), place[place >= 0]
-    height = slots.height
-    mask = np.zeros(height, dtype=np.int64)
+    mask, total, sold = (np.zeros(slots.height, dtype=np.int64) for _ in range(3))
     mask[: len(in_stock)] = in_stock
-    age, units = history["age"].to_numpy(), history["units"].to_numpy()
-    counts = (mask[index] >> (age - 1)) & 1 == 1
-    lately = age <= sold_days
-    return Sales(
-        _summed(index[counts], units[counts], height),
-        np.bitwise_count(mask).astype(np.int64),
-        _summed(index[lately], history["purchases"].to_numpy()[lately], height),
-    )
-
-
-def _summed(index: Ints, values: Ints, height: int) -> Ints:
-    total = np.zeros(height, dtype=np.int64)
-    np.add.at(total, index, values)
-    return total
+    for age, rows in history:
+        place = slots.known(rows["slot"])
+        here = place >= 0
+        index = place[here]
+        counts = (mask[index] >> (age - 1)) & 1 == 1
+        total[index[counts]] += rows["units"].to_numpy()[here][counts]
+        if age <= sold_days:
+            sold[index] += rows["purchases"].to_numpy()[here]
+    return Sales(total, np.bitwise_count(mask).astype(np.int64), sold)
 
 
 def with_day(in_stock: Ints, today: Flags) -> Ints:

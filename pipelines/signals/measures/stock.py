@@ -179,10 +179,13 @@ def _in_order(parts: list[Seen]) -> Seen:
     return Seen(*(column[order] for column in joined))
 
 
+_SOLD = (pl.col("units") != 0) | (pl.col("purchases") != 0)
+
+
 def days_sales(
     product_daily: pl.DataFrame, lines: pl.DataFrame, inside: pl.DataFrame, online: str | None
 ) -> pl.DataFrame:
-    """Net units and sale lines of a day by slot: ``slot``, ``units``, ``purchases``.
+    """Net units and sale lines of a day by slot: ``slot``, each once, ``units``, ``purchases``; where there are any.
 
     Args:
         product_daily: ``product_id``, ``units_sold``, ``units_returned``, ``purchases``, for the totals.
@@ -208,4 +211,4 @@ def days_sales(
     added = places.group_by(slot(pl.col("product_id"), pl.col("place")).alias("slot")).agg(
         pl.col("units", "purchases").sum()
     )
-    return pl.concat([totals, added])
+    return pl.concat([totals.filter(_SOLD), added.filter(_SOLD)])
