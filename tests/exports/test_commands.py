@@ -47,14 +47,14 @@ def ask(shop: Tenant, capsys: pytest.CaptureFixture[str], sql: str) -> Any:
 def test_list(shop: Tenant, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = murmur(shop, capsys, "export", "list", "--tenant", "shop", "--json")
     rows = json.loads(out)
-    assert (code, len(rows)) == (0, 21)
+    assert (code, len(rows)) == (0, 25)
     assert rows[-1]["dataset"] == "campaign_files"
     assert rows[-1]["url"].endswith("/buckets/gcs/files/d/v1/date=2026-03-10")
     assert {(row["revision"], row["reason"]) for row in rows} == {(1, "initial")}
 
 
 @pytest.mark.parametrize(
-    ("path", "partitions"), [("s3/lake/m/v1", 19), ("s3/lake/m/v1/events", 2), ("gcs/files/d/v1/date=2026-03-10/", 1)]
+    ("path", "partitions"), [("s3/lake/m/v1", 23), ("s3/lake/m/v1/events", 2), ("gcs/files/d/v1/date=2026-03-10/", 1)]
 )
 def test_verify(shop: Tenant, capsys: pytest.CaptureFixture[str], path: str, partitions: int) -> None:
     code, out, _ = murmur(shop, capsys, "export", "verify", str(shop.home / "buckets" / path), "--json")
