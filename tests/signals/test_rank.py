@@ -1,4 +1,4 @@
-"""Dense ranks by a table of counts and by sorting, against a plain loop: few counts are large, and categories differ."""
+"""Dense ranks by a table of counts and by sorting, against a plain loop; few counts are large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files written from codes hold the same rows as plain ones, whatever the list of texts, and are checked as they are."""
+"""Files written from codes hold the same rows as plain ones, whatever the list of texts, and are checked alike."""
 
 from __future__ import annotations
 
