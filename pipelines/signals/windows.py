@@ -70,7 +70,7 @@ def rows(
         for signal in definitions.values()
         if isinstance(signal.measure, Count | Rate) and any(map(is_usual, signal.windows))
     }
-    none = pl.Series([None], dtype=pl.Int64)
+    none = pl.lit(None, dtype=pl.Int64)
     return pl.DataFrame({"subject": products.ids.gather(index)}).select(
         pl.lit("product").alias("subject_type"),
         "subject",
