@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import gcd
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.signals.arrays import Ints
 from pipelines.signals.units import HOUR
@@ -80,7 +81,7 @@ class Stretch:
             here = packed if not group.any() else packed[group == each]
             self._packed.setdefault(each, []).append(here)
 
-    def count(self, products: int) -> Mapping[int, np.ndarray]:
+    def count(self, products: int) -> dict[int, npt.NDArray[np.int32]]:
         """Visitors by width: one row a product, one column an instant."""
         found = {width: np.zeros((products, len(self.instants)), dtype=np.int32) for width in self.widths}
         for group in sorted(self._packed):
@@ -90,7 +91,7 @@ class Stretch:
                 self._add_up(acts, found)
         return found
 
-    def _add_up(self, packed: Ints, found: Mapping[int, np.ndarray]) -> None:
+    def _add_up(self, packed: Ints, found: Mapping[int, npt.NDArray[np.int32]]) -> None:
         slots = np.arange(self._slots, dtype=np.int64) * self._slot + self._base
         first = np.searchsorted(self.instants, slots, side="right").astype(np.int32)
         pair, slot = packed >> self._slot_bits, packed & ((1 << self._slot_bits) - 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.calendar import day_of, days_between
@@ -27,6 +28,9 @@ _CODES = {act: code for code, act in enumerate(VISITOR_ACTS)}
 _KEYS = (subject_key("product_id").alias("product"), subject_key("flockr_vid").alias("visitor"))
 
 
+_Some = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
+
+
 @dataclass
 class Visits:
     """Distinct visitors by product, counted a stretch of days ahead.
@@ -42,7 +46,7 @@ class Visits:
     tail: Sequence[date] = ()
     _named: Products = field(default_factory=lambda: Products({"since": np.iinfo(np.int64).max}))
     _counted: dict[date, int] = field(default_factory=dict)
-    _counts: dict[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
+    _counts: dict[str, Mapping[int, list[_Some]]] = field(default_factory=dict)
     _place: tuple[int, Ints] | None = None
 
     def known(self, day: date, products: Products) -> None:
@@ -57,10 +61,13 @@ class Visits:
         if day not in self._counted:
             self._count(self._stretch(day, products.height))
         mine, found = self._indexes(day, products), {}
+        place = np.full(self._named.height, -1, dtype=np.int64)
+        place[self._named["since"] <= day.toordinal()] = mine
         for act, by_width in self._counts.items():
-            for width, counts in by_width.items():
+            for width, days in by_width.items():
+                row, count = days[self._counted[day]]
                 column = np.zeros(products.height, dtype=np.int64)
-                column[mine] = counts[self._named["since"] <= day.toordinal(), self._counted[day]]
+                column[place[row]] = count
                 found[act, width] = column
         return found
 
@@ -94,7 +101,9 @@ class Visits:
                     product = self._numbered(keys, day)
                     self._named["since"][product] = np.minimum(self._named["since"][product], day.toordinal())
                     stretches[act].add(product, numbers.of(visitors), at)
-        self._counts = {act: stretch.count(self._named.height) for act, stretch in stretches.items()}
+        for act, stretch in stretches.items():
+            counts = stretch.count(self._named.height)
+            self._counts[act] = {width: _some(counts.pop(width)) for width in sorted(counts)}
 
     def _numbered(self, keys: Ints, day: date) -> Ints:
         found = self._named.by_key(keys)
@@ -121,6 +130,15 @@ class Visits:
         """Products that are named on a day."""
         tables = [self.run.of_day(table, day).select("product_id") for table in ("visitor_acts", "visitor_purchases")]
         return pl.concat(tables).unique().drop_nulls().collect()["product_id"]
+
+
+def _some(counts: npt.NDArray[np.int32]) -> list[_Some]:
+    """By instant: rows with any visitors, and how many; most counts of short windows are zero."""
+    found = []
+    for column in counts.T:
+        row = np.flatnonzero(column)
+        found.append((row.astype(np.int32), column[row]))
+    return found
 
 
 def _micros(column: str) -> pl.Expr:
