@@ -131,8 +131,9 @@ class Contract:
         Pandera walks columns one by one, which costs milliseconds on an empty frame and seconds on a large one; it is
         asked only to say what is wrong. A text column may be an ``Enum``.
         """
-        coded = {name: kind for name, kind in frame.schema.items() if isinstance(kind, pl.Enum)}
-        if frame.schema != pl.Schema({**self.schema, **{name: coded.get(name, pl.String()) for name in self._texts}}):
+        given = frame.schema
+        coded = {name: kind for name, kind in given.items() if isinstance(kind, pl.Enum)}
+        if given != pl.Schema({**self.schema, **{name: coded.get(name, pl.String()) for name in self._texts}}):
             return True
         if any(not _listed(self[name], kind) for name, kind in coded.items()):
             return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from pipelines.signals.arrays import Ints
 from pipelines.signals.catalogue import Signal
 from pipelines.signals.day import Result
 
@@ -28,54 +29,70 @@ def metrics(found: Result, signals: Mapping[str, Signal]) -> pl.DataFrame:
         found: what the day says.
         signals: definitions, which say what qualifies: a state, or any event.
     """
-    whole = found.snapshot.filter(pl.col("place").is_null())
+    whole = _Whole.of(found.snapshot)
     crossed = found.crossings.filter(pl.col("place").is_null())
     counted = crossed.filter(pl.col("suppressed_by").is_null())
-    sizes = _sizes(whole)
     coverage = _coverage(whole, found.windows, counted, signals)
-    parts = [_rows(coverage, "demand_coverage"), *_by_signal(crossed), _rows(sizes, "sku_in_state")]
+    parts = [_rows(coverage, "demand_coverage"), *_by_signal(crossed), _rows(_sizes(whole), "sku_in_state")]
     return pl.concat([part.select(list(COLUMNS)) for part in parts])
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """Snapshots of all places together: numbers of texts, -1 for none, and the texts."""
+
+    signal: Ints
+    state: Ints
+    subject: Ints
+    signals: list[str]
+    states: list[str]
+    subjects: pl.Series
+
+    @classmethod
+    def of(cls, snapshot: pl.DataFrame) -> _Whole:
+        some = snapshot["place"].is_null().to_numpy()
+        signal, signals = _coded(snapshot["signal_id"])
+        state, states = _coded(snapshot["state"])
+        subject, subjects = _coded(snapshot["subject"])
+        return cls(signal[some], state[some], subject[some], signals.to_list(), states.to_list(), subjects)
+
+
+def _coded(column: pl.Series) -> tuple[Ints, pl.Series]:
+    kind = column.dtype
+    if not isinstance(kind, pl.Enum):
+        kind = pl.Enum(column.drop_nulls().unique().sort())
+        column = column.cast(kind)
+    return column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy(), kind.categories
+
+
 def _coverage(
-    whole: pl.DataFrame, windows: pl.DataFrame, counted: pl.DataFrame, signals: Mapping[str, Signal]
+    whole: _Whole, windows: pl.DataFrame, counted: pl.DataFrame, signals: Mapping[str, Signal]
 ) -> pl.DataFrame:
     """Products with at least one signal that qualifies, among all that have a value."""
-    told, there = _codes(whole, "signal_id"), _codes(whole, "state")
-    names, states = _texts(whole, "signal_id").to_list(), _texts(whole, "state").to_list()
-    every = _texts(whole, "subject")
     # The last row and column stand for what has no text.
-    qualifies = np.zeros((len(names) + 1, len(states) + 1), dtype=np.bool_)
+    qualifies = np.zeros((len(whole.signals) + 1, len(whole.states) + 1), dtype=np.bool_)
     for signal in signals.values():
         for state in signal.qualifies:
-            if signal.id in names and state in states:
-                qualifies[names.index(signal.id), states.index(state)] = True
-    held = np.zeros(every.len(), dtype=np.bool_)
-    subject = _codes(whole, "subject")
-    held[subject[qualifies[told, there]]] = True
-    some = np.zeros(every.len(), dtype=np.bool_)
-    some[subject] = True
+            if signal.id in whole.signals and state in whole.states:
+                qualifies[whole.signals.index(signal.id), whole.states.index(state)] = True
+    held, some = (np.zeros(whole.subjects.len(), dtype=np.bool_) for _ in range(2))
+    held[whole.subject[qualifies[whole.signal, whole.state]]] = True
+    some[whole.subject] = True
     eventful = [signal.id for signal in signals.values() if signal.is_event]
     events = counted.filter(pl.col("signal_id").cast(pl.String).is_in(eventful))["subject"].unique()
-    with_events = every.is_in(events.implode()).to_numpy()
-    covered = int((held | with_events).sum()) + (~events.is_in(every.implode())).sum()
-    more = pl.concat([windows["subject"], events, every.filter(pl.Series(some))])
-    products = more.n_unique()
-    return pl.DataFrame({"count": [covered], "of": [products]})
+    known, covered = (whole.subjects.filter(pl.Series(flags)) for flags in (some, held))
+    more = pl.concat([windows["subject"].filter(~windows["subject"].is_in(known.implode())), events]).unique()
+    return pl.DataFrame(
+        {
+            "count": [covered.len() + _beyond(events, covered)],
+            "of": [known.len() + _beyond(more, known)],
+        }
+    )
 
 
-def _codes(rows: pl.DataFrame, name: str) -> npt.NDArray[np.int64]:
-    """Places of texts in ``_texts``, -1 for none."""
-    column = rows[name]
-    if column.dtype == pl.String:
-        column = column.cast(pl.Enum(column.drop_nulls().unique().sort()))
-    found: npt.NDArray[np.int64] = column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
-    return found
-
-
-def _texts(rows: pl.DataFrame, name: str) -> pl.Series:
-    kind = rows.schema[name]
-    return kind.categories if isinstance(kind, pl.Enum) else rows[name].drop_nulls().unique().sort()
+def _beyond(texts: pl.Series, others: pl.Series) -> int:
+    """How many are not among others."""
+    return texts.len() - int(texts.is_in(others.implode()).sum())
 
 
 def _by_signal(crossed: pl.DataFrame) -> list[pl.DataFrame]:
@@ -93,12 +110,11 @@ def _by_signal(crossed: pl.DataFrame) -> list[pl.DataFrame]:
     ]
 
 
-def _sizes(whole: pl.DataFrame) -> pl.DataFrame:
+def _sizes(whole: _Whole) -> pl.DataFrame:
     """Products by signal and state."""
-    names, states = _texts(whole, "signal_id").to_list(), _texts(whole, "state").to_list()
-    told, there = _codes(whole, "signal_id"), _codes(whole, "state")
+    names, states = whole.signals, whole.states
     wide = len(states) + 1
-    sizes = np.bincount(told * wide + there % wide, minlength=len(names) * wide).reshape(-1, wide)[:, :-1]
+    sizes = np.bincount(whole.signal * wide + whole.state % wide, minlength=len(names) * wide).reshape(-1, wide)[:, :-1]
     rows = [
         (name, state, int(sizes[x, y])) for x, name in enumerate(names) for y, state in enumerate(states) if sizes[x, y]
     ]

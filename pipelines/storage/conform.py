@@ -64,9 +64,9 @@ def increases(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
     """Whether each row's key is greater than the one before, nulls last; False for fewer than two rows."""
     if frame.height < 2:
         return False
-    less = pl.lit(False)
+    less, kinds = pl.lit(False), frame.select(keys).schema
     for name in reversed(keys):
-        column = pl.col(name).to_physical() if isinstance(frame.schema[name], pl.Enum) else pl.col(name)
+        column = pl.col(name).to_physical() if isinstance(kinds[name], pl.Enum) else pl.col(name)
         before, now = column.shift(1), column
         into_nulls = before.is_not_null() & now.is_null()
         less = (before < now).fill_null(into_nulls) | (before.eq_missing(now) & less)
