@@ -22,8 +22,10 @@ TABLES = (
     "cohort_transitions",
     "cohort_sizes",
     "cohort_suppressed",
+    "cohort_membership_history",
 )
-TABLES = (*TABLES, "cohort_membership_history")
+#: No shipped cohort has a dwell or a cooldown.
+FILLED = [table for table in TABLES if table != "cohort_suppressed"]
 PARAMETERS = """
 parameters:
   cart_abandoner: {ttl: 2d}
@@ -63,7 +65,7 @@ def test_daily_backfill_and_rerun_are_equal(tmp_path, seed, zone):
     run_signals(tenant, DAYS)
     run_cohorts(tenant, DAYS)
     whole = files(tenant)
-    assert min(tenant.lake.rows(table)[DAYS[-1]] for table in TABLES) > 0
+    assert min(tenant.lake.rows(table)[DAYS[-1]] for table in FILLED) > 0
     for check in (*SIGNAL_CHECKS, *COHORT_CHECKS):
         result = check.run(tenant, DAYS)
         assert result.passed and result.evidence["compared"], result

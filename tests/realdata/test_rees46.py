@@ -373,7 +373,7 @@ def test_another_order_of_arrival_gives_the_same_bytes(root: Path, tenant: Tenan
     computed = [name for name in tenant.lake.tables() if name not in LEDGERS]
     assert {name: again.lake.files(name) for name in computed} == {name: tenant.lake.files(name) for name in computed}
     published = _objects(tenant)
-    assert len(published) == 13
+    assert len(published) == 17
     assert _objects(again) == published
 
 
