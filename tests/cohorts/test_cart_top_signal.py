@@ -8,8 +8,11 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.calendar import day_of
+from pipelines.cohorts.cart_signals import _opened
 from pipelines.cohorts.history.publish import run
 from pipelines.flow import STEPS
 from pipelines.freshness.defined import Defined
@@ -148,3 +151,16 @@ def test_another_ranking_makes_days_stale(tmp_path):
     file = tmp_path / "tenants" / "acme" / "tenant.yaml"
     file.write_text(file.read_text() + "parameters: {top_signal: {rank: 4}}\n")
     assert Defined(workspace.tenant("acme")).text(step, DAYS[0]) != before
+
+
+IDS = st.text(st.sampled_from('ab",\\[] é\n'), min_size=1, max_size=4)
+
+
+@given(st.lists(st.one_of(st.none(), st.lists(IDS, max_size=3, unique=True)), min_size=1, max_size=5))
+def test_carts_are_taken_apart_as_their_json_says(carts):
+    told = [
+        None if ids is None else json.dumps(sorted(ids), separators=(",", ":"), ensure_ascii=False) for ids in carts
+    ]
+    frame = pl.DataFrame({"cart_product_ids": told}, schema={"cart_product_ids": pl.String}).with_row_index("cart")
+    expected = sorted((place, each) for place, ids in enumerate(carts) for each in (ids or []))
+    assert sorted(_opened(frame).select("cart", "product_id").drop_nulls().rows()) == expected
