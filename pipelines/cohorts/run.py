@@ -13,7 +13,7 @@ from pipelines.ahead import ahead
 from pipelines.calendar import Day, day_of
 from pipelines.cohorts import order_day, tables
 from pipelines.cohorts.by_instant import of_customers, of_visitors, published
-from pipelines.cohorts.cart_signals import with_top_signals
+from pipelines.cohorts.cart_signals import Opened, with_top_signals
 from pipelines.cohorts.instants.days import Held, cut
 from pipelines.cohorts.instants.memberships import inside
 from pipelines.cohorts.language.rules import Cohort
@@ -25,7 +25,7 @@ from pipelines.cohorts.streams.visitors import Visitors
 from pipelines.config import Tenant
 from pipelines.signals.chain import CHECKPOINT_DAYS
 from pipelines.signals.demand import micros
-from pipelines.signals.strongest import tenant_ranking
+from pipelines.signals.strongest import Published, tenant_ranking
 from pipelines.storage.conform import increases
 from pipelines.storage.lake import Lake
 from pipelines.storage.pinned import Pinned
@@ -92,6 +92,7 @@ class _Days:
         customers = order_day.subjects(orders)
         self._of_customers = links["customer"].join(customers, on="subject", how="semi")
         self._before: dict[str, pl.DataFrame] = {}
+        self._opened, self._signals = Opened(), Published(setup.lake)
         self._sizes: dict[str, int] | None = None
         self._visitors: dict[date, list[Held]] = {}
         self._ordered = sorted(self.wanted)
@@ -130,7 +131,7 @@ class _Days:
     def _carts(self, found: StatefulDay) -> list[tuple[Result, str]]:
         if not found.carts:
             return []
-        return [(with_top_signals(found.carts, self.setup.lake, found.day, self.ranking), "visitor")]
+        return [(with_top_signals(found.carts, self._signals, found.day, self.ranking, self._opened), "visitor")]
 
     def _ruled(self, found: StatefulDay) -> list[tuple[Result, str]]:
         parts = []

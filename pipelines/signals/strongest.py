@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import polars as pl
@@ -86,23 +86,52 @@ def strongest(found: pl.DataFrame, key: str) -> pl.DataFrame:
         found: what ``ranked`` gave, with the key.
         key: column that tells carts apart.
     """
-    ordered = found.sort(
-        key, "strength", pl.col("risk").fill_null(-1.0), "product_id", descending=[False, False, True, False]
-    )
-    return ordered.unique(key, keep="first", maintain_order=True)
+    return in_order(found).sort(key, maintain_order=True).unique(key, keep="first", maintain_order=True)
 
 
-def at_end(lake: Lake | Pinned, day: Day, by: Ranking) -> pl.DataFrame:
+def in_order(found: pl.DataFrame) -> pl.DataFrame:
+    """What ``ranked`` gave, the strongest first."""
+    return found.sort("strength", pl.col("risk").fill_null(-1.0), "product_id", descending=[False, True, False])
+
+
+@dataclass
+class Published:
+    """Signals of products as they are published, each day read once.
+
+    Attributes:
+        lake: where.
+    """
+
+    lake: Lake | Pinned
+    _states: dict[date, pl.DataFrame] = field(default_factory=dict)
+    _moves: dict[date, pl.DataFrame] = field(default_factory=dict)
+
+    def held(self, day: date) -> pl.DataFrame:
+        """What ``_held`` says of a day; of the day before it is kept as well."""
+        if day not in self._states:
+            near = (day - timedelta(days=1), day)
+            self._states = {each: rows for each, rows in self._states.items() if each in near}
+            self._states[day] = _held(self.lake, day)
+        return self._states[day]
+
+    def crossings(self, day: Day, by: Ranking) -> pl.DataFrame:
+        """What ``_crossings`` says of a day."""
+        if day.date not in self._moves:
+            self._moves = {day.date: _crossings(self.lake, day, by)}
+        return self._moves[day.date]
+
+
+def at_end(lake: Published, day: Day, by: Ranking) -> pl.DataFrame:
     """``ranked`` products at the end of a day, by what is published of it: ``KNOWN`` and the rest."""
-    surged = _surges(_crossings(lake, day, by))
+    surged = _surges(lake.crossings(day, by))
     since = day.end - timedelta(microseconds=by.surge)
     recent = surged.filter((pl.col("surged_at") > since) & (pl.col("surged_at") <= day.end))
     flagged = recent.select("product_id", pl.lit(True).alias("surged")).unique()
-    held = _held(lake, day.date).join(flagged, on="product_id", how="full", coalesce=True)
+    held = lake.held(day.date).join(flagged, on="product_id", how="full", coalesce=True)
     return ranked(held.select(list(KNOWN)), by)
 
 
-def at_moments(lake: Lake | Pinned, day: Day, moments: pl.DataFrame, by: Ranking) -> pl.DataFrame:
+def at_moments(lake: Published, day: Day, moments: pl.DataFrame, by: Ranking) -> pl.DataFrame:
     """``ranked`` products at instants of a day, with all columns of ``moments``.
 
     States are those that hold at the instant: of scarcity after a crossing, of momentum from one on, as for a surge.
@@ -114,7 +143,7 @@ def at_moments(lake: Lake | Pinned, day: Day, moments: pl.DataFrame, by: Ranking
         moments: ``product_id`` and ``at`` Int64 microseconds.
         by: the ranking.
     """
-    held, crossed = _held(lake, day.date - timedelta(days=1)), _crossings(lake, day, by)
+    held, crossed = lake.held(day.date - timedelta(days=1)), lake.crossings(day, by)
     surged = _surges(crossed)
     some = pl.concat([ranked(held.with_columns(surged=False), by), _wanted(crossed)], how="diagonal")
     asked = moments.join(some.select("product_id").unique(), on="product_id", how="semi").sort("at")

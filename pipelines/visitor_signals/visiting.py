@@ -219,7 +219,7 @@ class VisitorSide:
         for each in of(self.definitions, Strongest):
             measure = each.signal.measure
             assert isinstance(measure, Strongest)  # noqa: S101
-            products = strongest.at_end(lake, day, strongest.ranking(each.signal))
+            products = strongest.at_end(strongest.Published(lake), day, strongest.ranking(each.signal))
             now_top = basket.top(each, inside[each.signal.param(measure.forget)], products)
             code = np.zeros(space.height, dtype=np.int64)
             code[now_top.owner] = now_top.code
