@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipelines.cohorts.cart_state import CONTEXT, MEMBERS
+from pipelines.storage.conform import increases
 from pipelines.storage.hashing import identifiers
 
 TRANSITIONS: Mapping[str, type[pl.DataType]] = {
@@ -39,6 +40,12 @@ def nothing() -> Result:
     """A day on which no cart is known."""
     other = {"other": pl.String}
     return Result(pl.DataFrame(schema={**TRANSITIONS, **other}), pl.DataFrame(schema={**MEMBERS, **other}))
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Sorted by cohort and subject; to see that rows are costs a fraction of sorting them."""
+    key = ("cohort_id", "subject")
+    return rows if increases(rows, key) else rows.sort(key)
 
 
 def keyed(rows: pl.DataFrame, tenant: str) -> pl.DataFrame:

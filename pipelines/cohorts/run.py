@@ -18,7 +18,7 @@ from pipelines.cohorts.instants.days import Held, cut
 from pipelines.cohorts.instants.memberships import inside
 from pipelines.cohorts.language.rules import Cohort
 from pipelines.cohorts.links import linked_at, linked_each, spans
-from pipelines.cohorts.result import Result, keyed
+from pipelines.cohorts.result import Result, in_order, keyed
 from pipelines.cohorts.stateful import Setup, StatefulDay, stateful_days, stretches
 from pipelines.cohorts.streams.customers import Customers
 from pipelines.cohorts.streams.visitors import Visitors
@@ -26,7 +26,6 @@ from pipelines.config import Tenant
 from pipelines.signals.chain import CHECKPOINT_DAYS
 from pipelines.signals.demand import micros
 from pipelines.signals.strongest import Published, tenant_ranking
-from pipelines.storage.conform import increases
 from pipelines.storage.lake import Lake
 from pipelines.storage.pinned import Pinned
 
@@ -176,15 +175,9 @@ class _Days:
 
     def _linked(self, result: Result, links: pl.DataFrame, day: Day) -> Result:
         """Rows with who the subject is linked to, sorted by cohort and subject."""
-        members = linked_at(_in_order(result.members), links, micros(day.end))
+        members = linked_at(in_order(result.members), links, micros(day.end))
         moved = result.transitions.sort("cohort_id", "subject", "at", "direction")
         return Result(linked_each(moved, links), members)
-
-
-def _in_order(members: pl.DataFrame) -> pl.DataFrame:
-    """Sorted by cohort and subject; to see that they are costs a fraction of sorting them."""
-    key = ("cohort_id", "subject")
-    return members if increases(members, key) else members.sort(key)
 
 
 def identity_links(lake: Lake) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.calendar import day_of
-from pipelines.cohorts.cart_signals import _opened
+from pipelines.cohorts import cart_signals
+from pipelines.cohorts.cart_signals import Opened, _opened
 from pipelines.cohorts.history.publish import run
 from pipelines.flow import STEPS
 from pipelines.freshness.defined import Defined
@@ -164,3 +165,27 @@ def test_carts_are_taken_apart_as_their_json_says(carts):
     frame = pl.DataFrame({"cart_product_ids": told}, schema={"cart_product_ids": pl.String}).with_row_index("cart")
     expected = sorted((place, each) for place, ids in enumerate(carts) for each in (ids or []))
     assert sorted(_opened(frame).select("cart", "product_id").drop_nulls().rows()) == expected
+
+
+RANKED = pl.DataFrame(
+    {
+        "product_id": ["p1", "p2", "p3", "p4"],
+        "strength": [1, 0, 1, 2],
+        "risk": [None, None, 5.0, 9.0],
+        "top_signal": ["low", "critical", "low again", "rising"],
+    }
+)
+SEEN = (
+    ['["p4","p1"]', '["p1","p3"]', "[]"],
+    ['["p9"]', '["p1","p3"]'],
+    ['["p1","p2"]', '["p4","p1"]', '["p9"]'],
+)
+BEST = (["low", "low again", None], [None, "low again"], ["critical", "low", None])
+
+
+@pytest.mark.parametrize("forget", [0, 100])
+def test_carts_that_were_seen_are_as_those_that_were_not(monkeypatch, forget):
+    monkeypatch.setattr(cart_signals, "_FORGET", forget)
+    opened = Opened()
+    for carts, expected in zip(SEEN, BEST, strict=True):
+        assert opened.best(pl.Series(carts), RANKED).to_list() == expected

@@ -21,8 +21,8 @@ from pipelines.cohorts.daily.state import State
 from pipelines.cohorts.daily.totals import Total, gap_streams, totals
 from pipelines.cohorts.language.order import in_order
 from pipelines.cohorts.language.rules import Cohort, named_cohorts
+from pipelines.cohorts.result import in_order as sort_rows
 from pipelines.signals.demand import micros
-from pipelines.storage.conform import increases
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,7 @@ def _grown(flags: Flags | None, height: int) -> Flags:
 
 def _together(frames: Sequence[pl.DataFrame], schema: Schema) -> pl.DataFrame:
     """Frames of cohorts that follow each other by name, each in order; a family may have another cohort within."""
-    whole = pl.concat([pl.DataFrame(schema=schema), *frames])
-    key = ("cohort_id", "subject")
-    return whole if increases(whole, key) else whole.sort(key)
+    return sort_rows(pl.concat([pl.DataFrame(schema=schema), *frames]))
 
 
 def _named(cohorts: Sequence[Cohort]) -> set[str]:
