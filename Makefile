@@ -6,6 +6,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # dlt, which ingestion is compared with, has many dependencies of its own and stays out of the project's environment.
 BENCH_READY := benchmarks/.venv/.ready
+# Spark, pandas and dbt, which read what is exported, have one too.
+READERS_READY := tests/readers/.venv/.ready
 export MURMUR_HOME ?= $(CURDIR)/.murmur
 export MURMUR_TENANTS ?= $(CURDIR)/tenants
 export DAGSTER_HOME ?= $(MURMUR_HOME)/dagster
@@ -36,7 +38,7 @@ ui: setup  ## open Dagster on the demo data, http://127.0.0.1:3000
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	@$(BIN)/dagster dev -h 127.0.0.1 -p $(PORT) 2> >(grep -v SupersessionWarning >&2)
 
-test: lint  ## lint, types, imports, then every test
+test: lint $(READERS_READY)  ## lint, types, imports, then every test
 	@$(BIN)/python -m pytest -n 2
 
 lint: setup  ## ruff, mypy, import-linter
@@ -59,6 +61,13 @@ fault: setup  ## the long checks: more orders, more crashes
 bench: setup  ## speed, as ratios to a floor measured in the same run
 	@$(MAKE) -s $(BENCH_READY) || echo "dlt cannot be installed here, so the comparison with it will be missed"
 	@missed=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || missed=1; done; exit $$missed
+
+$(READERS_READY): requirements-readers.lock
+	@mkdir -p tests/readers
+	@test -x tests/readers/.venv/bin/python || $(PYTHON) -m venv tests/readers/.venv
+	@echo "installing Spark, pandas and dbt, which read the exports (about a minute, once)"
+	@tests/readers/.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
 
 $(BENCH_READY): requirements-bench.lock
 	@test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
