@@ -1,5 +1,8 @@
 """Which endpoint wants which event: event types, patterns, and filters on the fields of ``data``.
 
+``cohort.*`` is every type of a group, ``*`` every type but those about delivery itself, which are asked for by name or
+as ``endpoint.*`` and ``delivery.*``.
+
 A filter maps a field to a value, a list of values, or comparisons, all of which must hold:
 ``{"cohort_id": ["cart_abandoner"], "cart_total_value_minor": {"gte": 20000}}``. A field that is absent never matches.
 """
@@ -55,7 +58,9 @@ def matches(patterns: Sequence[str], filters: Mapping[str, Any], event_type: str
 
 
 def _type_matches(pattern: str, event_type: str) -> bool:
-    return pattern in ("*", event_type) or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
+    if pattern == "*":
+        return event_type not in EVENT_TYPES or not EVENT_TYPES[event_type].operator
+    return pattern == event_type or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
 
 
 def _holds(wanted: Any, value: Any) -> bool:
