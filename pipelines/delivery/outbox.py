@@ -19,6 +19,7 @@ from pipelines.delivery.instants import micros
 from pipelines.storage.control import reading, writing
 from pipelines.storage.control.tables import deliveries, events, outbox_partitions
 from pipelines.storage.hashing import identifier
+from schemas.tables import EVENT_LOG
 
 #: Ids in one IN list; SQLite's own limit on variables is larger, PostgreSQL plans short lists better.
 CHUNK = 500
@@ -127,7 +128,7 @@ def _known_partitions(connection: Connection, tenant: str) -> dict[str, str]:
 def _remember(connection: Connection, tenant: str, partitions: dict[str, str]) -> None:
     if not partitions:
         return
-    own = outbox_partitions.c.tenant == tenant
-    connection.execute(delete(outbox_partitions).where(own, outbox_partitions.c.date.in_(list(partitions))))
-    rows = [{"tenant": tenant, "date": day, "file": file} for day, file in partitions.items()]
+    own = (outbox_partitions.c.tenant == tenant, outbox_partitions.c.source == EVENT_LOG.name)
+    connection.execute(delete(outbox_partitions).where(*own, outbox_partitions.c.date.in_(list(partitions))))
+    rows = [{"tenant": tenant, "source": EVENT_LOG.name, "date": day, "file": file} for day, file in partitions.items()]
     connection.execute(insert(outbox_partitions), rows)

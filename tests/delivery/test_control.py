@@ -62,7 +62,7 @@ def test_the_database_and_its_key_are_their_owners_alone(tmp_path: Path) -> None
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     engine = open_control(url_of(tmp_path))
     with pytest.raises(RuntimeError), writing(engine) as connection:
-        connection.execute(insert(outbox_partitions).values(tenant="a", date="d", file="f"))
+        connection.execute(insert(outbox_partitions).values(tenant="a", source="s", date="d", file="f"))
         raise RuntimeError
     with reading(engine) as connection:
         assert connection.execute(select(outbox_partitions)).all() == []

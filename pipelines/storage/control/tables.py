@@ -30,6 +30,12 @@ endpoints = Table(
     Column("mode", String(16), nullable=False),  # live, or sandbox: recorded and never sent
     Column("allow_private", Boolean, nullable=False),
     Column("max_in_flight", Integer, nullable=False),
+    Column("headers", Text),  # encrypted JSON object: headers of the owner's own
+    Column("header_names", Text, nullable=False, server_default="[]"),  # JSON list of their names
+    Column("batch_max", Integer, nullable=False, server_default="1"),  # events in a request; 1: no batches
+    Column("handshake", String(16), nullable=False, server_default="off"),  # off, optional, required
+    Column("handshake_at", BigInteger),  # when permission was asked for last
+    Column("handshake_result", String(64)),  # allowed, or why not
     Column("secret", Text, nullable=False),  # encrypted
     Column("previous_secret", Text),  # encrypted; signs beside the new one until previous_until
     Column("previous_until", BigInteger),
@@ -99,11 +105,12 @@ attempts = Table(
     sqlite_autoincrement=True,
 )
 
-#: Which file of each event_log partition was taken over into ``events``; only changed partitions are read again.
+#: Which file of each partition was taken over into ``events``, by lake table; only changed ones are read again.
 outbox_partitions = Table(
     "outbox_partitions",
     metadata,
     Column("tenant", String(64), primary_key=True),
+    Column("source", String(64), primary_key=True),
     Column("date", String(10), primary_key=True),
     Column("file", String(255), nullable=False),
 )
