@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, RowMapping, Select, case, func, insert, or_, select, update
 
 from pipelines.delivery.envelope import Event
+from pipelines.delivery.request import Target
 from pipelines.delivery.retry import Decision
 from pipelines.storage.control import reading, writing
 from pipelines.storage.control.tables import attempts, deliveries, endpoints, events
@@ -20,19 +21,6 @@ from pipelines.storage.control.tables import attempts, deliveries, endpoints, ev
 RETRY_SHARE = 4
 
 Outcome = Literal["delivered", "retry", "dead", "sandbox", "late"]
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a claimed delivery goes; secrets still encrypted."""
-
-    endpoint_id: str
-    url: str
-    mode: str
-    allow_private: bool
-    secret: str
-    previous_secret: str | None
-    previous_until: int | None
 
 
 @dataclass(frozen=True)
@@ -254,15 +242,6 @@ def _waiting(only: Collection[str] | None) -> Select[Any]:
 
 
 def _claim(row: RowMapping, token: str) -> Claim:
-    target = Target(
-        row["endpoint_id"],
-        row["url"],
-        row["mode"],
-        row["allow_private"],
-        row["secret"],
-        row["previous_secret"],
-        row["previous_until"],
-    )
     event = Event(
         row["event_id"],
         row["tenant"],
@@ -273,4 +252,6 @@ def _claim(row: RowMapping, token: str) -> Claim:
         row["sequence"],
         row["data"],
     )
-    return Claim(row["delivery_id"], row["purpose"], row["attempts"], row["first_attempt_at"], token, target, event)
+    return Claim(
+        row["delivery_id"], row["purpose"], row["attempts"], row["first_attempt_at"], token, Target.of(row), event
+    )

@@ -15,11 +15,11 @@ from sqlalchemy import Engine
 
 from pipelines.delivery.claims import Attempt, Claim, Outcome, Want, claim, settle
 from pipelines.delivery.client import TOTAL_SECONDS, Answer, Sender, open_sender
-from pipelines.delivery.envelope import TooLargeError, encode, envelope
+from pipelines.delivery.envelope import TooLargeError
 from pipelines.delivery.instants import SECOND, Clock, micros
 from pipelines.delivery.redaction import bare_url
+from pipelines.delivery.request import prepare
 from pipelines.delivery.retry import Decision, decide
-from pipelines.delivery.signing import signature_headers
 from pipelines.errors import MurmurError
 from pipelines.storage.control.cipher import Cipher
 from pipelines.storage.control.engine import ControlError
@@ -160,25 +160,14 @@ async def _send(worker: Worker, sender: Sender, item: Claim, at: int) -> Answer:
     if item.target.mode == "sandbox":
         return Answer(204, None, 0)
     try:
-        seconds = at // SECOND
-        body = encode(envelope(item.event, worker.hosts[item.event.tenant], seconds))
-        headers = signature_headers(_secrets(worker.cipher, item, at), item.event.event_id, seconds, body)
+        request = prepare(item.event, item.target, worker.hosts[item.event.tenant], worker.cipher, at)
     except TooLargeError:
         return Answer(None, "too_large", 0)
     except MurmurError:
         return Answer(None, "unreadable_secret", 0)
     except (ValueError, KeyError):
         return Answer(None, "invalid_event", 0)
-    return await sender.post(item.target.url, headers, body, allow_private=item.target.allow_private)
-
-
-def _secrets(cipher: Cipher, item: Claim, at: int) -> list[str]:
-    """Live secrets, the newest first."""
-    target = item.target
-    found = [cipher.decrypt(target.secret, target.endpoint_id)]
-    if target.previous_secret and target.previous_until and at < target.previous_until:
-        found.append(cipher.decrypt(target.previous_secret, target.endpoint_id))
-    return found
+    return await sender.post(item.target.url, request.headers, request.body, allow_private=item.target.allow_private)
 
 
 def _status_class(status: int | None) -> str | None:
