@@ -12,8 +12,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, RowMapping, Select, case, func, insert, or_, select, update
 
 from pipelines.delivery.envelope import Event
-from pipelines.delivery.request import Target
 from pipelines.delivery.retry import Decision
+from pipelines.delivery.target import Target
 from pipelines.storage.control import reading, writing
 from pipelines.storage.control.tables import attempts, deliveries, endpoints, events
 

@@ -15,11 +15,12 @@ from sqlalchemy import Engine
 
 from pipelines.delivery.claims import Attempt, Claim, Outcome, Want, claim, settle
 from pipelines.delivery.client import TOTAL_SECONDS, Answer, Sender, open_sender
-from pipelines.delivery.envelope import TooLargeError
+from pipelines.delivery.envelope import TooLargeError, encode, envelope
 from pipelines.delivery.instants import SECOND, Clock, micros
 from pipelines.delivery.redaction import bare_url
-from pipelines.delivery.request import prepare
 from pipelines.delivery.retry import Decision, decide
+from pipelines.delivery.signing import signature_headers
+from pipelines.delivery.target import secrets_of
 from pipelines.errors import MurmurError
 from pipelines.storage.control.cipher import Cipher
 from pipelines.storage.control.engine import ControlError
@@ -160,14 +161,17 @@ async def _send(worker: Worker, sender: Sender, item: Claim, at: int) -> Answer:
     if item.target.mode == "sandbox":
         return Answer(204, None, 0)
     try:
-        request = prepare(item.event, item.target, worker.hosts[item.event.tenant], worker.cipher, at)
+        seconds = at // SECOND
+        body = encode(envelope(item.event, worker.hosts[item.event.tenant], seconds))
+        secrets = secrets_of(worker.cipher, item.target, at)
+        headers = signature_headers(secrets, item.event.event_id, seconds, body)
     except TooLargeError:
         return Answer(None, "too_large", 0)
     except MurmurError:
         return Answer(None, "unreadable_secret", 0)
     except (ValueError, KeyError):
         return Answer(None, "invalid_event", 0)
-    return await sender.post(item.target.url, request.headers, request.body, allow_private=item.target.allow_private)
+    return await sender.post(item.target.url, headers, body, allow_private=item.target.allow_private)
 
 
 def _status_class(status: int | None) -> str | None:
