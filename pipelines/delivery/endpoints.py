@@ -1,6 +1,6 @@
 """Endpoints: who is told, where, and with which secrets. Every change is one transaction of the caller's.
 
-Objects here never hold a secret; it is made once for the caller to show, and stored encrypted.
+An ``Endpoint`` never holds a secret or the value of a header; they are stored encrypted.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from pipelines.delivery.formats import FORMATS, MOST_IN_BATCH
 from pipelines.delivery.guard import check_url
 from pipelines.delivery.instants import SECOND
+from pipelines.delivery.own_headers import check_headers
 from pipelines.delivery.signing import key_of
 from pipelines.delivery.subscriptions import check_filters, check_types, matches
 from pipelines.errors import UsageError
@@ -22,6 +24,13 @@ from pipelines.storage.control.tables import deliveries, endpoints
 
 ROTATION_SECONDS = 24 * 3600
 MAX_IN_FLIGHT = 16
+MOST_IN_FLIGHT = 256
+MODES = ("live", "sandbox")
+HANDSHAKES = ("off", "optional", "required")
+#: Why an endpoint is disabled that has not yet said that it wants events.
+AWAITS_HANDSHAKE = "handshake"
+#: States in which events become deliveries; those of other states but active wait.
+COLLECTING = ("active", "disabled", "suspended")
 DEFAULT_TYPES = ("cohort.*",)
 
 
@@ -35,6 +44,11 @@ class Wish:
         event_types: types or patterns, see ``subscriptions``.
         filters: on fields of ``data``, likewise.
         description: for people.
+        format: cloudevents, or flock for Flock's shape A.
+        headers: added to each request; their values are secrets.
+        batch_max: events in one request; 1 for no batches.
+        max_in_flight: requests at once.
+        handshake: whether the receiver is asked for permission first: off, optional or required.
         mode: live, or sandbox, which records and never sends.
         allow_private: http and private addresses are allowed.
         declared_in: file of the tenant's folder that owns the endpoint.
@@ -45,31 +59,64 @@ class Wish:
     event_types: tuple[str, ...] = DEFAULT_TYPES
     filters: Mapping[str, Any] | None = None
     description: str = ""
+    format: str = "cloudevents"
+    headers: Mapping[str, str] | None = None
+    batch_max: int = 1
+    max_in_flight: int = MAX_IN_FLIGHT
+    handshake: str = "off"
     mode: str = "live"
     allow_private: bool = False
     declared_in: str | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Values of the columns that a wish decides.
+        """Values of the columns that a wish decides, but for what is stored encrypted.
 
         Raises:
-            UsageError: URL, types or filters are not acceptable.
+            UsageError: something is not acceptable; the message says what, and no secret.
         """
         check_url(self.url, allow_private=self.allow_private)
         check_types(self.event_types)
         check_filters(self.filters or {})
+        check_headers(self.headers or {})
+        self._check_settings()
         return {
             "tenant": self.tenant,
             "url": self.url,
             "description": self.description,
             "event_types": json.dumps(list(self.event_types)),
             "filters": json.dumps(self.filters or {}, sort_keys=True),
-            "format": "cloudevents",
+            "format": self.format,
+            "header_names": json.dumps(sorted(self.headers or {})),
+            "batch_max": self.batch_max,
+            "max_in_flight": self.max_in_flight,
+            "handshake": self.handshake,
             "mode": self.mode,
             "allow_private": self.allow_private,
-            "max_in_flight": MAX_IN_FLIGHT,
             "declared_in": self.declared_in,
         }
+
+    def sealed_headers(self, cipher: Cipher, endpoint_id: str) -> str | None:
+        """The owner's headers as they are stored; None without any."""
+        if not self.headers:
+            return None
+        return cipher.encrypt(json.dumps(dict(self.headers), sort_keys=True), endpoint_id)
+
+    def _check_settings(self) -> None:
+        for name, value, known in (
+            ("format", self.format, FORMATS),
+            ("mode", self.mode, MODES),
+            ("handshake", self.handshake, HANDSHAKES),
+        ):
+            if value not in known:
+                raise UsageError(f"{name}: is {value!r}; choose one of {', '.join(known)}")
+        for name, number, most in (
+            ("batch_max", self.batch_max, MOST_IN_BATCH),
+            ("max_in_flight", self.max_in_flight, MOST_IN_FLIGHT),
+        ):
+            if not 1 <= number <= most:
+                raise UsageError(f"{name}: is {number}; choose a number from 1 to {most}")
+        if self.format == "flock" and self.batch_max > 1:
+            raise UsageError("batch_max: the flock format has no batches; leave it out or choose cloudevents")
 
 
 @dataclass(frozen=True)
@@ -82,6 +129,13 @@ class Endpoint:
     description: str
     event_types: tuple[str, ...]
     filters: dict[str, Any]
+    format: str
+    header_names: tuple[str, ...]
+    batch_max: int
+    max_in_flight: int
+    handshake: str
+    handshake_at: int | None
+    handshake_result: str | None
     mode: str
     allow_private: bool
     state: str
@@ -106,7 +160,9 @@ def add(connection: Connection, cipher: Cipher, endpoint_id: str, wish: Wish, se
         **wish.columns(),
         "endpoint_id": endpoint_id,
         "secret": cipher.encrypt(secret, endpoint_id),
-        "state": "active",
+        "headers": wish.sealed_headers(cipher, endpoint_id),
+        "state": "disabled" if wish.handshake == "required" else "active",
+        "disabled_because": AWAITS_HANDSHAKE if wish.handshake == "required" else None,
         "created_at": now,
         "updated_at": now,
     }
@@ -158,8 +214,17 @@ def rotate(
 
 
 def set_state(connection: Connection, endpoint_id: str, state: str, now: int, because: str | None = None) -> None:
-    """Enable, disable or delete. A disabled endpoint keeps its deliveries; a deleted one's are cancelled."""
-    get(connection, endpoint_id)
+    """Enable, disable, suspend or delete.
+
+    A disabled or suspended endpoint keeps its deliveries, and new ones wait with them; a deleted one's are cancelled.
+
+    Raises:
+        UsageError: there is no such endpoint, or it was deleted.
+    """
+    stored = get(connection, endpoint_id)
+    # The file that declares an endpoint brings it back.
+    if stored.state == "deleted" and state != "deleted" and stored.declared_in is None:
+        raise UsageError(f"endpoint {endpoint_id} was deleted; add it again to send to it")
     values = {"state": state, "disabled_because": because, "paused_until": None, "updated_at": now}
     connection.execute(update(endpoints).where(endpoints.c.endpoint_id == endpoint_id).values(values))
     if state == "deleted":
@@ -176,6 +241,13 @@ def _endpoint(row: RowMapping) -> Endpoint:
         description=row["description"],
         event_types=tuple(json.loads(row["event_types"])),
         filters=json.loads(row["filters"]),
+        format=row["format"],
+        header_names=tuple(json.loads(row["header_names"])),
+        batch_max=row["batch_max"],
+        max_in_flight=row["max_in_flight"],
+        handshake=row["handshake"],
+        handshake_at=row["handshake_at"],
+        handshake_result=row["handshake_result"],
         mode=row["mode"],
         allow_private=row["allow_private"],
         state=row["state"],

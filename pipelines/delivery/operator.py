@@ -87,7 +87,7 @@ def tell_operator(connection: Connection, event: dict[str, Any], now: int) -> in
         return 0
     targets = [
         endpoint
-        for endpoint in endpoints.listed(connection, tenant, ("active", "disabled"))
+        for endpoint in endpoints.listed(connection, tenant, endpoints.COLLECTING)
         if endpoint.endpoint_id != data["endpoint_id"] and endpoint.wants(event["type"], data)
     ]
     connection.execute(insert(events).values(event))

@@ -64,7 +64,7 @@ def fill_outbox(
     with writing(engine, alone=f"outbox:{tenant}") as connection:
         present = _present(connection, tenant, ordered["event_id"].to_list())
         fresh = [_event(tenant, row) for row in ordered.iter_rows(named=True) if row["event_id"] not in present]
-        targets = endpoints.listed(connection, tenant, ("active", "disabled"))
+        targets = endpoints.listed(connection, tenant, endpoints.COLLECTING)
         wanted = [
             delivery_row(tenant, event["event_id"], target.endpoint_id, now)
             for event in fresh

@@ -10,7 +10,16 @@ from typing import Any
 
 from schemas.events.cohorts import COHORT_EVENTS, context_fields
 from schemas.events.json_schema import data_schema
-from schemas.events.model import CONTENT_TYPE, ENVELOPE, MAX_BYTES, SPECVERSION, EventType, Field
+from schemas.events.model import (
+    BATCH_CONTENT_TYPE,
+    CONTENT_TYPE,
+    ENVELOPE,
+    LARGE_BYTES,
+    MAX_BYTES,
+    SPECVERSION,
+    EventType,
+    Field,
+)
 from schemas.events.money import DEFAULT_EXPONENT, EXPONENTS
 from schemas.events.operator import OPERATOR_EVENTS
 
@@ -28,11 +37,13 @@ def json_schema(public_host: str, event_type: str) -> dict[str, Any]:
 
 
 __all__ = [
+    "BATCH_CONTENT_TYPE",
     "CONTENT_TYPE",
     "DEFAULT_EXPONENT",
     "ENVELOPE",
     "EVENT_TYPES",
     "EXPONENTS",
+    "LARGE_BYTES",
     "MAX_BYTES",
     "SPECVERSION",
     "EventType",

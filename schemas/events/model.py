@@ -14,7 +14,10 @@ JsonType = Literal["string", "integer", "number", "boolean", "array", "object"]
 
 SPECVERSION = "1.0"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+BATCH_CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
 MAX_BYTES = 64 * 1024
+#: Above this an event is sent with a warning: it is likely to hold more than anybody needs.
+LARGE_BYTES = 20_000
 
 #: Envelope attributes in the order in which they are written.
 ENVELOPE: tuple[str, ...] = (
