@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, case, func, inser
 
 from pipelines.delivery.envelope import Event
 from pipelines.delivery.retry import Decision
+from pipelines.delivery.target import COLUMNS as TARGET_COLUMNS
 from pipelines.delivery.target import Target
 from pipelines.storage.control import reading, writing
 from pipelines.storage.control.tables import attempts, deliveries, endpoints, events
@@ -226,10 +227,7 @@ def _waiting(only: Collection[str] | None) -> Select[Any]:
     query = (
         select(
             *(column for column in deliveries.c),
-            *(
-                endpoints.c[name]
-                for name in ("url", "mode", "allow_private", "secret", "previous_secret", "previous_until")
-            ),
+            *(endpoints.c[name] for name in TARGET_COLUMNS),
             *(events.c[name] for name in ("type", "subject", "time", "recorded_time", "sequence", "data")),
         )
         .join(endpoints, endpoints.c.endpoint_id == deliveries.c.endpoint_id)

@@ -7,7 +7,14 @@ from functools import lru_cache
 
 from sqlalchemy import RowMapping
 
+from pipelines.delivery.formats import Manner
 from pipelines.storage.control.cipher import Cipher
+
+#: Columns of ``endpoints`` that a target is made from.
+COLUMNS = (
+    *("url", "mode", "allow_private", "secret", "previous_secret", "previous_until"),
+    *("headers", "format", "batch_max"),
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class Target:
     secret: str
     previous_secret: str | None
     previous_until: int | None
+    headers: str | None
+    manner: Manner
 
     @classmethod
     def of(cls, row: RowMapping) -> Target:
@@ -33,6 +42,8 @@ class Target:
             row["secret"],
             row["previous_secret"],
             row["previous_until"],
+            row["headers"],
+            Manner(row["format"], row["batch_max"]),
         )
 
 
@@ -42,12 +53,17 @@ def secrets_of(cipher: Cipher, target: Target, at: int) -> list[str]:
     Raises:
         MurmurError: one does not open.
     """
-    found = [_opened(cipher, target.secret, target.endpoint_id)]
+    found = [opened(cipher, target.secret, target.endpoint_id)]
     if target.previous_secret and target.previous_until and at < target.previous_until:
-        found.append(_opened(cipher, target.previous_secret, target.endpoint_id))
+        found.append(opened(cipher, target.previous_secret, target.endpoint_id))
     return found
 
 
 @lru_cache(maxsize=4096)
-def _opened(cipher: Cipher, stored: str, owner: str) -> str:
+def opened(cipher: Cipher, stored: str, owner: str) -> str:
+    """A stored secret of an endpoint, remembered.
+
+    Raises:
+        MurmurError: it does not open with this key.
+    """
     return cipher.decrypt(stored, owner)

@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
 from pipelines.delivery.claims import Attempt, Claim, Outcome, Want, claim, settle
 from pipelines.delivery.client import TOTAL_SECONDS, Answer, Sender, open_sender
-from pipelines.delivery.envelope import TooLargeError, encode, envelope
+from pipelines.delivery.envelope import TooLargeError
+from pipelines.delivery.formats import fitting
 from pipelines.delivery.instants import SECOND, Clock, micros
 from pipelines.delivery.redaction import bare_url
+from pipelines.delivery.request import prepare
 from pipelines.delivery.retry import Decision, decide
-from pipelines.delivery.signing import signature_headers
-from pipelines.delivery.target import secrets_of
 from pipelines.errors import MurmurError
 from pipelines.storage.control.cipher import Cipher
 from pipelines.storage.control.engine import ControlError
@@ -78,13 +78,13 @@ async def _work(
     refill: Callable[[], None],
 ) -> dict[Outcome, int]:
     counts: dict[Outcome, int] = {}
-    running: set[asyncio.Task[Attempt]] = set()
+    running: set[asyncio.Task[list[Attempt]]] = set()
     async with open_sender(worker.total_seconds) as sender:
         while True:
             await asyncio.to_thread(refill)
             if not stopped():
                 claims = await _taken(worker, MAX_IN_FLIGHT - len(running), due_by, only)
-                running |= {asyncio.create_task(_attempt(worker, sender, item)) for item in claims}
+                running |= {asyncio.create_task(_attempt(worker, sender, items)) for items in _requests(worker, claims)}
             if not running:
                 if due_by is not None or stopped():
                     return counts
@@ -94,7 +94,7 @@ async def _work(
                 running, timeout=IDLE_SECONDS if due_by is None else None, return_when=asyncio.FIRST_COMPLETED
             )
             if done:
-                for outcome in await _settled(worker, [task.result() for task in done]):
+                for outcome in await _settled(worker, [made for task in done for made in task.result()]):
                     counts[outcome] = counts.get(outcome, 0) + 1
 
 
@@ -128,11 +128,33 @@ def _take(worker: Worker, limit: int, due_by: int | None, only: Collection[str] 
     return claim(worker.engine, want, worker.now(), f"{worker.randomness.getrandbits(128):032x}")
 
 
-async def _attempt(worker: Worker, sender: Sender, item: Claim) -> Attempt:
-    """Make one attempt; whatever happens becomes a row of the ledger."""
+def _requests(worker: Worker, claims: list[Claim]) -> list[list[Claim]]:
+    """The claims of each request: one, or several first attempts where the endpoint takes batches."""
+    alone = [[item] for item in claims if item.attempts or item.target.manner.batch_max == 1]
+    batched: dict[str, list[Claim]] = {}
+    for item in claims:
+        if not item.attempts and item.target.manner.batch_max > 1:
+            batched.setdefault(item.target.endpoint_id, []).append(item)
+    seconds = worker.now() // SECOND
+    for items in batched.values():
+        manner, host = items[0].target.manner, worker.hosts[items[0].event.tenant]
+        groups = fitting([item.event for item in items], manner, host, seconds)
+        alone += [[items[position] for position in group] for group in groups]
+    return alone
+
+
+async def _attempt(worker: Worker, sender: Sender, items: list[Claim]) -> list[Attempt]:
+    """Make one attempt of one request; whatever happens becomes a row of the ledger for each delivery in it."""
     at = worker.now()
-    answer = await _send(worker, sender, item, at)
+    answer = await _send(worker, sender, items, at)
     finished = worker.now()
+    made = [_attempted(worker, item, answer, at, finished) for item in items]
+    # Which event of a batch was refused is not said, so each is tried again alone, as retries are.
+    refused = len(made) > 1 and made[0].decision.verdict == "dead" and not made[0].decision.disable
+    return [replace(one, decision=Decision("retry", next_attempt_at=finished)) for one in made] if refused else made
+
+
+def _attempted(worker: Worker, item: Claim, answer: Answer, at: int, finished: int) -> Attempt:
     decision = decide(
         answer.status,
         answer.error_class,
@@ -157,21 +179,20 @@ async def _attempt(worker: Worker, sender: Sender, item: Claim) -> Attempt:
     )
 
 
-async def _send(worker: Worker, sender: Sender, item: Claim, at: int) -> Answer:
-    if item.target.mode == "sandbox":
+async def _send(worker: Worker, sender: Sender, items: Sequence[Claim], at: int) -> Answer:
+    target = items[0].target
+    if target.mode == "sandbox":
         return Answer(204, None, 0)
     try:
-        seconds = at // SECOND
-        body = encode(envelope(item.event, worker.hosts[item.event.tenant], seconds))
-        secrets = secrets_of(worker.cipher, item.target, at)
-        headers = signature_headers(secrets, item.event.event_id, seconds, body)
+        host = worker.hosts[items[0].event.tenant]
+        request = prepare([item.event for item in items], target, host, worker.cipher, at)
     except TooLargeError:
         return Answer(None, "too_large", 0)
     except MurmurError:
         return Answer(None, "unreadable_secret", 0)
     except (ValueError, KeyError):
         return Answer(None, "invalid_event", 0)
-    return await sender.post(item.target.url, headers, body, allow_private=item.target.allow_private)
+    return await sender.post(target.url, request.headers, request.body, allow_private=target.allow_private)
 
 
 def _status_class(status: int | None) -> str | None:
