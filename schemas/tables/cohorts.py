@@ -22,10 +22,13 @@ CONTEXT: tuple[Column, ...] = (
     Column("ltv_minor", "int64", description="Net of all orders so far, minor units; null with several currencies."),
 )
 
-VALUES = Column("context", "json", description="Values that the cohort's definition shows beside the membership.")
+VALUES = Column(
+    "context", "json", description="Values that the cohort's definition shows beside the membership.", since="1.1"
+)
 
 COHORT_MEMBERSHIP = Contract(
     name="cohort_membership",
+    version="1.1",
     description="Who is in a cohort at the end of the day, and who left it on the day.",
     primary_key=("date", "cohort_id", "definition_version", "subject"),
     columns=(
@@ -50,6 +53,7 @@ COHORT_MEMBERSHIP = Contract(
 
 COHORT_TRANSITIONS = Contract(
     name="cohort_transitions",
+    version="1.1",
     description="One entry or exit, at an instant of the data.",
     primary_key=("date", "cohort_id", "definition_version", "subject", "effective_at", "direction"),
     columns=(

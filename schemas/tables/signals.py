@@ -67,6 +67,7 @@ SIGNAL_SNAPSHOTS = Contract(
 
 SIGNAL_CROSSINGS = Contract(
     name="signal_crossings",
+    version="1.1",
     description="A change of state, at an instant of the data; suppressed ones are kept with the cause.",
     primary_key=("date", "crossing_id"),
     columns=(
@@ -88,7 +89,12 @@ SIGNAL_CROSSINGS = Contract(
         Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
         Column("suppressed_by", "string", enum=("cooldown", "dwell")),
         Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
-        Column("place", "string", description="o: and an outlet, or g: and a group; null for the whole tenant."),
+        Column(
+            "place",
+            "string",
+            description="o: and an outlet, or g: and a group; null for the whole tenant.",
+            since="1.1",
+        ),
     ),
 )
 
