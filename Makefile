@@ -41,12 +41,13 @@ ui: setup  ## open Dagster on the demo data, http://127.0.0.1:3000
 test: lint $(READERS_READY)  ## lint, types, imports, then every test
 	@$(BIN)/python -m pytest -n 2
 
-lint: setup  ## ruff, mypy, import-linter
+lint: setup  ## ruff, mypy, import-linter, contracts as they were published
 	@$(BIN)/ruff format --check --quiet . || ($(BIN)/ruff format --diff --quiet . ; false)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo > .lint-imports.log 2>&1 || (cat .lint-imports.log; rm -f .lint-imports.log; false)
 	@rm -f .lint-imports.log
+	@told=$$($(BIN)/python -m pipelines.cli schema check) || (echo "$$told"; false)
 
 format: setup  ## rewrite the code in the project's format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -1,13 +1,14 @@
 """What changed between two versions of a contract, whether it is allowed, and how each reader meets what is not.
 
-Allowed within a major version: nullable columns appended at the right end, more values of an enum, a lower minimum; each
-with the next minor version. How readers break is in ``schemas.readers``.
+Allowed within a major version: nullable columns appended at the right end, more values of an enum, a lower minimum;
+each with the next minor version. How readers break is in ``schemas.readers``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from schemas.readers import Change, breaks
@@ -46,7 +47,7 @@ def check(now: Mapping[str, Promise], ledger: Mapping[str, Sequence[Promise]]) -
     findings: list[Finding] = []
     for name in sorted({*now, *ledger}):
         versions = list(ledger.get(name, ()))
-        for before, after in zip(versions, versions[1:], strict=False):
+        for before, after in pairwise(versions):
             findings += _between(before, after)
         if name not in now:
             says = f"{versions[-1].version} is published and the contract is gone; a dataset ends with a major version"
@@ -166,7 +167,7 @@ def _lost_values(old: Sequence[str] | None, new: Sequence[str] | None) -> str:
 
 
 def _stored(column: Mapping[str, Any]) -> str:
-    return _STORED.get(column["kind"], column["kind"])
+    return _STORED.get(column["kind"], str(column["kind"]))
 
 
 def _list(names: Sequence[str]) -> str:

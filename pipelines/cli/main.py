@@ -29,6 +29,7 @@ COMMANDS = {
     "cohort": "cohort",
     "signal": "signal",
     "export": "export",
+    "schema": "schema",
     "webhook": "webhook",
     "deliver": "webhook",
     "listen": "listen",

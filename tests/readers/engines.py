@@ -1,4 +1,4 @@
-"""Every reader with the options that docs/examples/readers publishes: in this process, or in the readers' environment."""
+"""Every reader with the options of docs/examples/readers, in this process or in the readers' environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that satisfy a contract and are hard to read: extremes, nulls, quotes, separators, text that looks like numbers."""
+"""Rows that satisfy a contract and are hard to read: extremes, nulls, quotes, text that looks like numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ import polars as pl
 
 from schemas.contract import Column, Contract
 
-TEXTS = ("plain", "", "007", "1e5", "NULL", "NaN", "a,b", 'say "so"', "two\nlines", "Ünïcödé 🐦", " spaced ", "=1+1", "true")
+TEXTS = (
+    "plain",
+    "",
+    "007",
+    "1e5",
+    "NULL",
+    "NaN",
+    "a,b",
+    'say "so"',
+    "two\nlines",
+    "Ünïcödé 🐦",
+    " spaced ",
+    "=1+1",
+    "true",
+)
 NUMBERS = (0, 1, -1, 1500, 2**53 + 1, -(2**63), 2**63 - 1)
 RATIOS = (0.0, 0.1, -2.5, 1e-300, 1.7976931348623157e308, 12345678.9)
 LISTS = ("[]", '["p1"]', '["a,b","\\"x\\""]', "{}", '{"a":null,"b":1}')

@@ -14,6 +14,7 @@ import pytest
 from tests.readers.engines import HERE, read_here, read_there
 from tests.readers.versions import Pair, expected, lay, pair, pairs, without_empty
 
+
 def options(engine: str, laid: Pair, *, swapped: bool) -> dict[str, Any]:
     """Polars takes the columns of the newest day; where that day is the older version they have to be named."""
     if engine != "polars" or laid.kind == "file" or not swapped:

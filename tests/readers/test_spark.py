@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from tests.readers.breaking import STEPS, watch
 from tests.readers.engines import read_there
 from tests.readers.versions import expected, lay, pair, pairs
 
@@ -18,6 +21,12 @@ def test_old_and_new_are_read_together(name, newer, tmp_path, monkeypatch, spark
     for asked in ([*laid.older_columns, "date"], [*laid.newer_columns, "date"]):
         rows = read_there(spark, "spark", laid.kind, root, name, asked)
         assert rows == expected(laid, asked[:-1], swapped=swapped)
+
+
+@pytest.mark.parametrize("change", STEPS)
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_it_breaks_as_it_is_said(form, change, tmp_path, spark):
+    watch(tmp_path, form, change, "spark", partial(read_there, spark, "spark"))
 
 
 def test_no_java_of_the_machine_is_used(spark):
