@@ -2,11 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import polars as pl
 
+from pipelines.exports.stream import PIECE, write_pieces
+from pipelines.storage.hashing import subject_key
+
 CHANGES = ("added", "changed", "removed")
+
+#: Name of the rows, rows before, rows now, and the columns that identify a row, not null together.
+Compared = tuple[str, pl.LazyFrame, pl.LazyFrame, Sequence[str]]
+
+
+def write_changes(path: Path, compared: Sequence[Compared]) -> dict[str, int]:
+    """Write the rows that differ, a share of each pair in memory at once.
+
+    Args:
+        path: of the Parquet file; ``file`` String, ``change`` String (added, changed or removed), then the columns of
+            all keys, null where a file does not have them; sorted by key within a share.
+        compared: pairs of the same columns; a column that the rows before lack counts as null.
+
+    Returns:
+        Number of rows by kind of change.
+    """
+    schema: dict[str, pl.DataType] = {"file": pl.String(), "change": pl.String()}
+    for _, _, after, key in compared:
+        kinds = after.collect_schema()
+        schema |= {name: kinds[name] for name in key}
+    found = dict.fromkeys(CHANGES, 0)
+
+    def shares() -> Iterator[pl.DataFrame]:
+        for file, before, after, key in compared:
+            for rows in _by_share(file, before, after, key):
+                for change, number in rows.group_by("change").len().iter_rows():
+                    found[change] += int(number)
+                lacking = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in rows]
+                yield rows.with_columns(lacking).select(list(schema))
+
+    write_pieces(path, shares(), schema, dict)
+    return found
+
+
+def _by_share(file: str, before: pl.LazyFrame, after: pl.LazyFrame, key: Sequence[str]) -> Iterator[pl.DataFrame]:
+    heights = pl.collect_all([before.select(pl.len()), after.select(pl.len())])
+    shares = max(frame.item() for frame in heights) // PIECE + 1
+    if shares == 1:
+        yield row_changes(file, before.collect(), after.collect(), key)
+        return
+    for share in range(shares):
+        sides = [_share(rows, key, share, shares) for rows in (before, after)]
+        yield row_changes(file, *pl.collect_all(sides, engine="streaming"), key)
+
+
+def _share(rows: pl.LazyFrame, key: Sequence[str], share: int, shares: int) -> pl.LazyFrame:
+    texts = [pl.col(name).cast(pl.String).fill_null("") for name in key]
+    named = rows.with_columns(pl.concat_str(texts, separator="\x1f").alias("_key"))
+    return named.filter(subject_key("_key").reinterpret(signed=False) % shares == share).drop("_key")
 
 
 def row_changes(file: str, before: pl.DataFrame, after: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
@@ -43,14 +96,3 @@ def row_changes(file: str, before: pl.DataFrame, after: pl.DataFrame, key: Seque
         .filter(pl.col("change").is_not_null())
         .sort(list(key))
     )
-
-
-def combined(lists: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Change lists of several files below each other; key columns that a file does not have are null."""
-    return pl.concat(lists, how="diagonal")
-
-
-def counts(changes: pl.DataFrame) -> dict[str, int]:
-    """Number of rows by kind of change."""
-    found = dict(changes.group_by("change").len().iter_rows())
-    return {change: int(found.get(change, 0)) for change in CHANGES}

@@ -7,63 +7,72 @@ a leading ``'``.
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
 from schemas.contract import Column, Contract
 from schemas.exports import DECIMALS
 
-_FORMULA = r"^[=+\-@\t\r]"
-_QUOTED = r'[",\n\r]'
+#: Rows that are text at once.
+ROWS = 131_072
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_RISKY = r"^[=+\-@\t\r]"
+_GUARDED = r"^'[=+\-@\t\r]"
+_SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 _DECIMAL = r"^-?\d+(\.\d+)?$"
 
 
-def render(frame: pl.DataFrame, contract: Contract) -> bytes:
-    """A whole file.
+def write_csv(path: Path, frame: pl.DataFrame, contract: Contract) -> None:
+    """Write a whole file, some rows in memory as text at once.
 
     Args:
+        path: of the file.
         frame: columns of the contract, sorted as the file should be.
         contract: names, order and kinds of the columns.
     """
-    header = ",".join(contract.names)
-    if not frame.height:
-        return f"{header}\n".encode()
-    cells = [cell(column) for column in contract]
-    lines = frame.select(pl.concat_str(cells, separator=",").alias("line"))["line"]
-    return "\n".join([header, *lines, ""]).encode()
+    with path.open("wb") as file:
+        file.write(f"{','.join(contract.names)}\n".encode())
+        for start in range(0, frame.height, ROWS):
+            part = frame.slice(start, ROWS)
+            cells = part.select(_cell(column, part).alias(column.name) for column in contract)
+            cells.write_csv(file, include_header=False, quote_style="necessary", datetime_format=_SECONDS)
 
 
-def cell(column: Column) -> pl.Expr:
-    """The text of a column's cells, escaped and quoted where needed, never null."""
+def _cell(column: Column, part: pl.DataFrame) -> pl.Expr:
+    """A column as the writer takes it; null and the empty string it tells apart by quotes."""
     value = pl.col(column.name)
     if column.kind == "timestamp":
-        text = timestamp_text(value)
-    elif column.kind == "date":
-        text = value.dt.strftime("%Y-%m-%d")
-    elif column.kind == "quantity":
-        text = decimal_text(value)
-    elif column.kind in ("int64", "boolean", "ratio"):
-        text = value.cast(pl.String)
-    else:
-        text = _escaped(value, column.name in DECIMALS)
-    return text.fill_null("").alias(column.name)
+        whole = part.select((value.dt.microsecond() == 0).all()).item()
+        return value.dt.replace_time_zone(None) if whole else timestamp_text(value)
+    if column.kind == "quantity":
+        return decimal_text(value)
+    if column.kind in ("string", "json"):
+        return _guarded(value, part[column.name], column.name in DECIMALS)
+    if column.kind == "ratio":
+        return value.cast(pl.String)
+    return value
 
 
-def _escaped(value: pl.Expr, decimal: bool) -> pl.Expr:
-    risky = value.str.contains(_FORMULA)
+def _guarded(value: pl.Expr, texts: pl.Series, decimal: bool) -> pl.Expr:
+    """Text that a spreadsheet would run as a formula, behind a quote mark."""
+    # Few columns hold such a text at all; to look at first letters costs less than to write them anew.
+    risky = texts.str.starts_with(_FORMULA[0])
+    for sign in _FORMULA[1:]:
+        risky = risky | texts.str.starts_with(sign)
+    if not risky.any():
+        return value
+    formula = value.str.contains(_RISKY)
     if decimal:
-        risky = risky & ~value.str.contains(_DECIMAL)
-    safe = pl.when(risky).then(pl.lit("'") + value).otherwise(value)
-    quoted = pl.lit('"') + safe.str.replace_all('"', '""', literal=True) + pl.lit('"')
-    return pl.when(safe.str.contains(_QUOTED) | (safe == "")).then(quoted).otherwise(safe)
+        formula = formula & ~value.str.contains(_DECIMAL)
+    return pl.when(formula).then(pl.lit("'") + value).otherwise(value)
 
 
 def timestamp_text(value: pl.Expr) -> pl.Expr:
     """RFC 3339 in UTC with ``Z``; a fraction only where the instant has one, in microseconds."""
-    whole = value.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return pl.when(value.dt.microsecond() == 0).then(whole).otherwise(value.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").str.replace(".000000Z", "Z", literal=True)
 
 
 def decimal_text(thousandths: pl.Expr) -> pl.Expr:
@@ -74,8 +83,14 @@ def decimal_text(thousandths: pl.Expr) -> pl.Expr:
     return sign + (size // 1000).cast(pl.String) + pl.when(part == "").then(pl.lit("")).otherwise(pl.lit(".") + part)
 
 
-def read_csv(data: bytes) -> pl.DataFrame:
-    """Cells of a file as text, for comparing; null and the empty string are both empty here."""
-    rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
-    names, body = rows[0], rows[1:]
-    return pl.DataFrame(body, schema=dict.fromkeys(names, pl.String), orient="row")
+def read_csv(paths: Sequence[Path]) -> pl.LazyFrame:
+    """Cells of files as text, for comparing; an empty cell is null and ``""`` is an empty string."""
+    return pl.scan_csv(list(paths), infer_schema=False)
+
+
+def unguarded(names: Sequence[str]) -> list[pl.Expr]:
+    """Texts as they were before a quote mark was put before what looks like a formula."""
+    return [
+        pl.when(pl.col(name).str.contains(_GUARDED)).then(pl.col(name).str.slice(1)).otherwise(pl.col(name)).alias(name)
+        for name in names
+    ]

@@ -50,17 +50,6 @@ def _input(table: str, partition: str | None, file: str) -> dict[str, str | None
     return {"asset": table, "partition": partition, "version": PurePosixPath(file).stem}
 
 
-def definition_versions(frame: pl.DataFrame) -> Inputs:
-    """Definitions that the rows were computed by, as inputs named ``definition:<cohort or signal>``."""
-    subject = next((name for name in ("cohort_id", "signal_id") if name in frame.columns), None)
-    if subject is None or "definition_version" not in frame.columns:
-        return []
-    pairs = frame.select(subject, "definition_version").unique().sort(subject, "definition_version")
-    return [
-        {"asset": f"definition:{name}", "partition": None, "version": version} for name, version in pairs.iter_rows()
-    ]
-
-
 def open_references(lake: Lake, dataset: str, days: Sequence[date]) -> dict[date, References]:
     """References that resolve to nothing in the records of each day, and the share of its records that have none.
 

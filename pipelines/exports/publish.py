@@ -18,10 +18,10 @@ import polars as pl
 
 from pipelines.calendar import Day
 from pipelines.errors import ConflictError
-from pipelines.exports.changes import combined, counts, row_changes
+from pipelines.exports.changes import write_changes
 from pipelines.exports.manifest import FileEntry, Manifest, Reason, rfc3339
 from pipelines.exports.revision import MANIFEST, SUCCESS, Place, Revision, newest_revision
-from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, object_sha256
+from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, fetch, object_sha256
 
 #: Rounds in which the copy is brought up to a revision that was published meanwhile.
 ROUNDS = 3
@@ -38,6 +38,7 @@ class DataFile:
         sha256: of its bytes.
         key: columns that identify a row.
         bounds: keys of the first and last row as text.
+        group: what it is called in the change list, together with other parts of the same rows.
     """
 
     name: str
@@ -46,6 +47,7 @@ class DataFile:
     sha256: str
     key: tuple[str, ...]
     bounds: tuple[list[str | None], list[str | None]] | None
+    group: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Content:
         files: data files, in the order of the manifest.
         logical_sha256: hash of the rows, whatever the bytes.
         schema: name, version and sha256 of the contract.
-        read: rows of a file, for the change list.
+        read: rows of the files of a group, for the change list.
         unresolved: number of references that resolve to nothing, by reference.
         completeness: share of references or records that resolve.
         inputs: asset, partition and version of everything that was read.
@@ -65,7 +67,7 @@ class Content:
     files: Sequence[DataFile]
     logical_sha256: str
     schema: dict[str, str]
-    read: Callable[[bytes], pl.DataFrame]
+    read: Callable[[Sequence[Path]], pl.LazyFrame]
     unresolved: dict[str, int] = field(default_factory=dict)
     completeness: float = 1.0
     inputs: list[dict[str, str | None]] = field(default_factory=list)
@@ -157,18 +159,31 @@ def _definitions(inputs: Sequence[dict[str, str | None]]) -> list[tuple[str | No
 
 
 def _put_changes(store: ObjectStore, folder: str, before: Revision, content: Content) -> dict[str, Any]:
-    old = {entry.name: entry.path for entry in before.manifest.files}
-    lists = []
+    """Store the rows that differ from the revision before, and count them."""
+    groups: dict[str, list[DataFile]] = {}
     for file in content.files:
-        after = content.read(file.path.read_bytes())
-        earlier = content.read(store.get(old[file.name])) if file.name in old else after.clear()
-        lists.append(row_changes(file.name, earlier, after, file.key))
-    changes = combined(lists)
+        groups.setdefault(file.group, []).append(file)
     with tempfile.TemporaryDirectory() as scratch:
+        compared = []
+        for group, files in groups.items():
+            old = [_fetched(store, entry, Path(scratch)) for entry in before.manifest.files if _is_of(entry, group)]
+            new = content.read([file.path for file in files])
+            compared.append((group, content.read(old) if old else new.clear(), new, files[0].key))
         path = Path(scratch) / "changes.parquet"
-        changes.write_parquet(path, compression="snappy")
+        numbers = write_changes(path, compared)
         store.put(f"{folder}/changes.parquet", path)
-    return {"path": f"{folder}/changes.parquet", **counts(changes)}
+    return {"path": f"{folder}/changes.parquet", **numbers}
+
+
+def _is_of(entry: FileEntry, group: str) -> bool:
+    """CSV files are compared each with its own, Parquet parts all together: rows may move between them."""
+    return entry.name == group if group.endswith(".csv") else entry.name.endswith(".parquet")
+
+
+def _fetched(store: ObjectStore, entry: FileEntry, folder: Path) -> Path:
+    path = folder / entry.name
+    fetch(store, entry.path, path)
+    return path
 
 
 def _commit(store: ObjectStore, place: Place, manifest: Manifest, content: Content) -> None:
@@ -203,6 +218,7 @@ def copy_is(store: ObjectStore, place: Place, revision: Revision) -> bool:
         return (
             store.get(f"{place.copy}/{SUCCESS}") == success_mark(revision.raw)
             and store.get(f"{place.copy}/{MANIFEST}") == revision.raw
+            and not _not_named(store, place, revision)
             and all(
                 object_sha256(store, f"{place.copy}/{entry.name}") == entry.sha256 for entry in revision.manifest.files
             )
@@ -216,13 +232,15 @@ def success_mark(manifest: bytes) -> bytes:
 
 
 def _copy(store: ObjectStore, place: Place, revision: Revision) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        for entry in revision.manifest.files:
-            path = Path(scratch) / entry.name
-            with path.open("wb") as file:
-                for chunk in store.chunks(entry.path):
-                    file.write(chunk)
-            store.put(f"{place.copy}/{entry.name}", path)
-            path.unlink()
+    for entry in revision.manifest.files:
+        store.copy(entry.path, f"{place.copy}/{entry.name}")
+    for key in _not_named(store, place, revision):
+        # Parts that the revision before had more of.
+        store.delete(key)
     store.put(f"{place.copy}/{MANIFEST}", revision.raw)
     store.put(f"{place.copy}/{SUCCESS}", success_mark(revision.raw))
+
+
+def _not_named(store: ObjectStore, place: Place, revision: Revision) -> list[str]:
+    named = {f"{place.copy}/{name}" for name in (MANIFEST, SUCCESS, *(file.name for file in revision.manifest.files))}
+    return [key for key in store.list(f"{place.copy}/") if key not in named]

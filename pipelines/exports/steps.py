@@ -10,16 +10,15 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-import polars as pl
-
 from pipelines.calendar import Day, day_of
 from pipelines.cohorts.history import official
 from pipelines.config import Tenant
 from pipelines.exports.campaigns.inputs import TABLES as CAMPAIGN_TABLES
 from pipelines.exports.campaigns.inputs import read_inputs
 from pipelines.exports.campaigns.write import write_files
-from pipelines.exports.inputs import SOURCES, definition_versions, input_versions, open_references
-from pipelines.exports.parquet import events, write_partition
+from pipelines.exports.inputs import SOURCES, input_versions, open_references
+from pipelines.exports.datasets import dataset_pieces, definition_versions, table_of
+from pipelines.exports.parquet import write_partition
 from pipelines.exports.publish import Content, publish
 from pipelines.exports.revision import Place, Revision, newest_revision
 from pipelines.exports.target import Clock, export_store, record_published
@@ -40,13 +39,6 @@ WORKERS = 8
 
 #: Datasets of spans, whose open ones lie in a partition of their own.
 SPANS = ("cohort_membership_history",)
-
-#: Datasets of which only the rows of the active definition are published.
-OFFICIAL = {
-    "cohort_membership": official.membership,
-    "cohort_transitions": official.transitions,
-    "cohort_sizes": official.sizes,
-}
 
 S3_OUTPUTS = {dataset: f"s3_{dataset}" for dataset in DATASETS}
 GCS_OUTPUTS = {file: f"gcs_{file}" for file in CSV_FILES}
@@ -82,24 +74,20 @@ def _publish_dataset(tenant: Tenant, store: ObjectStore, dataset: str, bounds: S
     places = [Place(dataset, day, dataset) for day in days]
     # Revisions are pinned before the first input is read: a run that paused in between must not win.
     before = _newest(store, places)
-    table = "customer_events" if dataset == "events" else dataset
-    versions = input_versions(tenant.lake, [table], days)
+    versions = input_versions(tenant.lake, [table_of(dataset)], days)
     references = open_references(tenant.lake, dataset, days)
-    rows = tenant.lake.scan(table, days)
 
     def content(day: Day, folder: Path) -> Content:
-        told = OFFICIAL.get(dataset)
-        frame = told(tenant, day.date) if told else rows.filter(pl.col("date") == day.date).collect()
         unresolved, completeness = references[day.date]
         return write_partition(
             dataset,
             tenant.id,
             day.date,
-            events(frame) if dataset == "events" else frame,
+            dataset_pieces(tenant, dataset, day.date),
             folder,
             unresolved=unresolved,
             completeness=completeness,
-            inputs=versions[day.date] + definition_versions(frame),
+            inputs=versions[day.date] + definition_versions(tenant, dataset, day.date),
         )
 
     return _publish_days(tenant, store, bounds, places, before, content)

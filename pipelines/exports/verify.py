@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
+import tempfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-import polars as pl
-
 from pipelines.errors import UsageError
-from pipelines.exports.csv_format import read_csv
+from pipelines.exports.check_file import file_problems
 from pipelines.exports.manifest import FileEntry, Manifest, ManifestError
 from pipelines.exports.publish import success_mark
 from pipelines.exports.revision import MAJOR, MANIFEST, SUCCESS, Place
-from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, object_sha256, open_store
-from schemas.exports import CSV_FILES, DATASETS, file_contract
+from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, fetch, object_sha256, open_store
 
 _PARTITION = re.compile(rf"^(?P<root>.*?)/?{MAJOR}(/(?P<folder>[a-z_]+))?(/date=(?P<day>\d{{4}}-\d{{2}}-\d{{2}}))?/?$")
 
@@ -103,41 +99,21 @@ def _problems(store: ObjectStore, place: Place) -> Iterator[str]:
 
 
 def _file_problems(store: ObjectStore, place: Place, manifest: Manifest, entry: FileEntry) -> Iterator[str]:
-    try:
-        data = store.get(f"{place.copy}/{entry.name}")
-    except ObjectNotFoundError:
-        yield f"{entry.name} is not there"
-        return
-    if object_sha256(store, entry.path) != entry.sha256:
-        yield f"{entry.path} is not the object that the manifest names"
-    if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
-        # Damaged Parquet can bring the reader down, so bytes that are not ours are not opened.
-        yield f"{entry.name}: sha256 or size differs from the manifest"
-        return
-    rows = _columns_and_rows(data, manifest, entry)
-    if isinstance(rows, str):
-        yield f"{entry.name}: {rows}"
-    elif rows != entry.rows:
-        yield f"{entry.name}: has {rows} rows, the manifest says {entry.rows}"
-
-
-def _columns_and_rows(data: bytes, manifest: Manifest, entry: FileEntry) -> int | str:
-    """Number of rows, or what is wrong with the columns.
-
-    A file of another minor version has fewer or more columns at the right end, and is right.
-    """
-    found: list[object]
-    expected: list[object]
-    if entry.name.endswith(".csv"):
-        frame = read_csv(data)
-        found, expected = list(frame.columns), list(CSV_FILES[entry.name.removesuffix(".csv")].names)
-    elif manifest.dataset in DATASETS:
-        frame = pl.read_parquet(io.BytesIO(data))
-        found, expected = list(frame.schema.items()), list(file_contract(manifest.dataset).schema.items())
-    else:
-        return f"dataset {manifest.dataset} is not known"
-    same = all(ours == theirs for ours, theirs in zip(found, expected, strict=False))
-    return frame.height if same else "columns are not those of the contract"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / entry.name
+        try:
+            sha256 = fetch(store, f"{place.copy}/{entry.name}", path)
+        except ObjectNotFoundError:
+            yield f"{entry.name} is not there"
+            return
+        if object_sha256(store, entry.path) != entry.sha256:
+            yield f"{entry.path} is not the object that the manifest names"
+        if path.stat().st_size != entry.bytes or sha256 != entry.sha256:
+            # Damaged Parquet can bring the reader down, so bytes that are not ours are not opened.
+            yield f"{entry.name}: sha256 or size differs from the manifest"
+            return
+        for problem in file_problems(path, manifest, entry):
+            yield f"{entry.name}: {problem}"
 
 
 def _other_objects(store: ObjectStore, place: Place, manifest: Manifest) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ import polars_hash  # noqa: F401  registers the nchash namespace
 from pipelines.storage.durable import READ_SIZE
 
 _SLICE = 131_072
+_SHORT = 256
 
 
 def subject_key(column: str) -> pl.Expr:
@@ -33,24 +35,83 @@ def identifiers(parts: Sequence[pl.Expr]) -> pl.Expr:
     return digest
 
 
+class LogicalHash:
+    """sha256 of rows that come in pieces of whatever size: column names, types, null masks and values, in order.
+
+    Args:
+        schema: of every piece.
+    """
+
+    def __init__(self, schema: Mapping[str, pl.DataType]) -> None:
+        self._digest = hashlib.sha256(repr([(name, str(dtype)) for name, dtype in schema.items()]).encode())
+        self._held: list[pl.DataFrame] = []
+
+    def update(self, frame: pl.DataFrame) -> None:
+        """Take the next rows."""
+        self._held.append(frame)
+        if sum(part.height for part in self._held) < _SLICE:
+            return
+        # Cuts lie at the same rows however the pieces were cut.
+        rows = pl.concat(self._held) if len(self._held) > 1 else frame
+        whole = rows.height - rows.height % _SLICE
+        for start in range(0, whole, _SLICE):
+            self._absorb(rows.slice(start, _SLICE))
+        self._held = [rows.slice(whole)]
+
+    def hexdigest(self) -> str:
+        """The hash; nothing can be added afterwards."""
+        rest = pl.concat(self._held) if self._held else None
+        if rest is not None and rest.height:
+            self._absorb(rest)
+        self._held = []
+        return self._digest.hexdigest()
+
+    def _absorb(self, part: pl.DataFrame) -> None:
+        self._digest.update(part.height.to_bytes(8, "little"))
+        for column in part.iter_columns():
+            nulls = column.null_count()
+            if nulls == column.len():
+                self._digest.update(b"n")
+                continue
+            self._digest.update(b"s" if nulls else b"a")
+            if nulls:
+                self._digest.update(np.packbits(column.is_null().to_numpy()).data)
+                column = column.drop_nulls()
+            # Keys of sorted rows and versions of definitions are the same for many rows.
+            if _is_one_value(column):
+                self._digest.update(b"c")
+                column = column.head(1)
+            _absorb_values(self._digest, column)
+
+
+def _is_one_value(column: pl.Series) -> bool:
+    # Of floats, two zeros are equal that have different bits.
+    if column.len() < 2 or column.dtype.is_float():
+        return False
+    return bool(column[0] == column[-1]) and bool((column == column[0]).all())
+
+
+def _absorb_values(digest: Any, column: pl.Series) -> None:
+    """Values without nulls; of text first the lengths, one byte each where that is enough."""
+    if column.dtype != pl.String:
+        values = np.packbits(column.to_numpy()) if column.dtype == pl.Boolean else column.to_physical().to_numpy()
+        digest.update(np.ascontiguousarray(values).data)
+        return
+    texts = column.to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, places, letters = texts.buffers()
+    ends = np.frombuffer(places, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    lengths = np.diff(ends)
+    short = lengths.size and int(lengths.max()) < _SHORT
+    digest.update(b"1" if short else b"8")
+    digest.update(lengths.astype(np.uint8 if short else np.int64).data)
+    if letters is not None:
+        digest.update(memoryview(letters)[int(ends[0]) : int(ends[-1])])
+
+
 def logical_sha256(frame: pl.DataFrame) -> str:
     """sha256 of the rows in order: column names, types, null masks and values, whatever the chunks or the writer."""
-    digest = hashlib.sha256(repr([(name, str(dtype)) for name, dtype in frame.schema.items()]).encode())
-    for start in range(0, frame.height, _SLICE):
-        part = frame.slice(start, _SLICE)
-        for column in part.iter_columns():
-            if not column.null_count() and column.dtype.is_numeric():
-                digest.update(bytes((part.height + 7) // 8))
-                digest.update(np.ascontiguousarray(column.to_numpy()).data)
-                continue
-            digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
-            if column.dtype == pl.String:
-                text = column.fill_null("")
-                digest.update(text.str.len_bytes().cast(pl.Int64).to_numpy().tobytes())
-                digest.update((text.str.join("").item() or "").encode())
-            else:
-                values = column.to_physical().fill_null(0) if column.dtype != pl.Boolean else column.fill_null(False)
-                digest.update(np.ascontiguousarray(values.to_numpy()).tobytes())
+    digest = LogicalHash(frame.schema)
+    digest.update(frame)
     return digest.hexdigest()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.exports.csv_format import read_csv, render
+from pipelines.exports.csv_format import read_csv, write_csv
 from schemas.contract import Column, Contract
 
 CONTRACT = Contract(
@@ -30,6 +32,18 @@ CONTRACT = Contract(
         Column("at", "timestamp"),
     ),
 )
+
+
+def render(frame: pl.DataFrame, contract: Contract) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        write_csv(Path(folder) / "file.csv", frame, contract)
+        return (Path(folder) / "file.csv").read_bytes()
+
+
+def read_back(data: bytes) -> pl.DataFrame:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "file.csv").write_bytes(data)
+        return read_csv([Path(folder) / "file.csv"]).collect()
 
 
 def line(**cells: object) -> str:
@@ -75,11 +89,20 @@ def test_instants_dates_and_booleans() -> None:
     at = datetime(2026, 3, 29, 1, 2, 3, tzinfo=UTC)
     assert line(yes=True, on=date(2026, 3, 29), at=at) == ",,,,,true,2026-03-29,2026-03-29T01:02:03Z"
     assert line(yes=False, at=at.replace(microsecond=40)) == ",,,,,false,,2026-03-29T01:02:03.000040Z"
+    frame = pl.DataFrame({"at": [at, at.replace(microsecond=40), None]}, schema={"at": pl.Datetime("us", "UTC")})
+    beside = Contract("t", (CONTRACT["at"], CONTRACT["number"]), ("at",), partitioned=False)
+    data = render(frame.with_columns(pl.lit(1, pl.Int64).alias("number")), beside)
+    assert data.decode().splitlines() == [
+        "at,number",
+        "2026-03-29T01:02:03Z,1",
+        "2026-03-29T01:02:03.000040Z,1",
+        ",1",
+    ]
 
 
 def test_an_empty_file_has_a_header() -> None:
     assert render(CONTRACT.empty(), CONTRACT) == b"text,offer_value,number,units,share,yes,on,at\n"
-    assert read_csv(render(CONTRACT.empty(), CONTRACT)).shape == (0, 8)
+    assert read_back(render(CONTRACT.empty(), CONTRACT)).shape == (0, 8)
 
 
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00")), max_size=6)
@@ -95,7 +118,8 @@ def test_every_text_comes_back(texts: list[str | None]) -> None:
     rows = list(csv.reader(io.StringIO(data.decode(), newline="")))[1:]
     safe = ["'" + text if text and text[0] in "=+-@\t\r" else text or "" for text in texts]
     assert [row[0] for row in rows] == safe
-    assert read_csv(data)["text"].to_list() == safe
+    read = read_back(data)["text"].to_list()
+    assert read == [None if text is None else cell for text, cell in zip(texts, safe, strict=True)]
 
 
 def test_a_strict_reader_tells_null_from_empty(tmp_path_factory: pytest.TempPathFactory) -> None:

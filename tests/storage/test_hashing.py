@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from pipelines.storage.hashing import identifier, identifiers, logical_sha256, subject_key
+from pipelines.storage.hashing import LogicalHash, identifier, identifiers, logical_sha256, subject_key
 
 FRAME = pl.DataFrame(
     {
@@ -26,6 +26,36 @@ def test_the_hash_does_not_see_chunks():
     chunked = pl.concat([FRAME.slice(0, 1), FRAME.slice(1, 3)], rechunk=False)
     assert chunked.n_chunks() == 2
     assert logical_sha256(chunked) == logical_sha256(FRAME)
+
+
+def test_the_hash_does_not_see_how_rows_came_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.storage.hashing._SLICE", 3)
+    long = pl.concat([FRAME, FRAME.head(2), FRAME, FRAME])
+    whole = logical_sha256(long)
+    for size in (1, 2, 3, 4, 5, 20):
+        pieces = LogicalHash(long.schema)
+        for start in range(0, long.height, size):
+            pieces.update(long.slice(start, size))
+        assert pieces.hexdigest() == whole
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["ab", "c"], ["a", "bc"]),
+        (["a", "a", "a"], ["a", "a"]),
+        (["a", None], [None, "a"]),
+        (["x" * 300, "y"], ["x" * 299, "xy"]),
+        (["", ""], [None, None]),
+        ([0.0, 0.0], [0.0, -0.0]),
+        ([0.0, 0.0], [-0.0, -0.0]),
+        ([True, True], [True, True, True]),
+    ],
+)
+def test_columns_that_nearly_have_the_same_bytes(one: list[object], other: list[object]) -> None:
+    kind = pl.Series([value for value in one if value is not None] or [""]).dtype
+    frames = [pl.DataFrame({"a": pl.Series(values, dtype=kind)}) for values in (one, other)]
+    assert logical_sha256(frames[0]) != logical_sha256(frames[1])
 
 
 @pytest.mark.parametrize(

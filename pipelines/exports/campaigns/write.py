@@ -17,7 +17,7 @@ from pipelines.exports.campaigns.inputs import CampaignInputs
 from pipelines.exports.campaigns.link_statistics import link_statistics
 from pipelines.exports.campaigns.opt_outs import opt_outs
 from pipelines.exports.campaigns.state import CampaignState, campaign_state
-from pipelines.exports.csv_format import read_csv, render
+from pipelines.exports.csv_format import read_csv, write_csv
 from pipelines.exports.parquet import bounds
 from pipelines.exports.publish import Content, DataFile
 from pipelines.storage.hashing import file_sha256, logical_sha256
@@ -61,9 +61,9 @@ def write_files(inputs: CampaignInputs, day: Day, folder: Path) -> Content:
 def _write(name: str, rows: pl.DataFrame, folder: Path) -> DataFile:
     contract = CSV_FILES[name]
     path = folder / f"{name}.csv"
-    path.write_bytes(render(rows, contract))
+    write_csv(path, rows, contract)
     key = contract.primary_key
-    return DataFile(path.name, path, rows.height, file_sha256(path), key, bounds(rows, key))
+    return DataFile(path.name, path, rows.height, file_sha256(path), key, bounds(rows, key), path.name)
 
 
 def check_identities(tables: dict[str, pl.DataFrame], day: Day) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from pipelines.errors import UsageError
-from pipelines.storage.objects.interface import Found, ObjectNotFoundError, ObjectStore, object_sha256
+from pipelines.storage.objects.interface import Found, ObjectNotFoundError, ObjectStore, fetch, object_sha256
 from pipelines.storage.objects.local import LocalStore
 
-__all__ = ["Found", "LocalStore", "ObjectNotFoundError", "ObjectStore", "object_sha256", "open_store"]
+__all__ = ["Found", "LocalStore", "ObjectNotFoundError", "ObjectStore", "fetch", "object_sha256", "open_store"]
 
 
 def open_store(url: str, *, role_arn: str | None = None, external_id: str | None = None) -> ObjectStore:

@@ -105,6 +105,23 @@ def object_sha256(store: ObjectStore, key: str) -> str | None:
     return digest.hexdigest()
 
 
+def fetch(store: ObjectStore, key: str, path: Path) -> str:
+    """Bring an object to the local disk, a piece at a time.
+
+    Returns:
+        sha256 of its bytes.
+
+    Raises:
+        ObjectNotFoundError: it is not there.
+    """
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for chunk in store.chunks(key):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
+
+
 def checked_key(key: str) -> str:
     """The key itself.
 
