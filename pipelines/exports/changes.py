@@ -41,7 +41,7 @@ def write_changes(path: Path, compared: Sequence[Compared]) -> dict[str, int]:
                 lacking = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in rows]
                 yield rows.with_columns(lacking).select(list(schema))
 
-    write_pieces(path, shares(), schema, dict)
+    write_pieces(path, shares(), pl.Schema(schema), list(schema))
     return found
 
 
@@ -53,7 +53,8 @@ def _by_share(file: str, before: pl.LazyFrame, after: pl.LazyFrame, key: Sequenc
         return
     for share in range(shares):
         sides = [_share(rows, key, share, shares) for rows in (before, after)]
-        yield row_changes(file, *pl.collect_all(sides, engine="streaming"), key)
+        old, new = pl.collect_all(sides, engine="streaming")
+        yield row_changes(file, old, new, key)
 
 
 def _share(rows: pl.LazyFrame, key: Sequence[str], share: int, shares: int) -> pl.LazyFrame:

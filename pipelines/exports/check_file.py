@@ -25,16 +25,18 @@ def file_problems(path: Path, manifest: Manifest, entry: FileEntry) -> Iterator[
     if entry.name.endswith(".csv"):
         contract = CSV_FILES.get(entry.name.removesuffix(".csv"))
         rows = read_csv([path]) if contract else pl.LazyFrame()
-        kinds = [(column.name, pl.String()) for column in contract or ()]
+        kinds = pl.Schema({column.name: pl.String() for column in contract or ()})
     else:
         contract = file_contract(manifest.dataset) if manifest.dataset in DATASETS else None
         rows = pl.scan_parquet(path)
-        kinds = list(contract.schema.items()) if contract else []
+        kinds = contract.schema if contract else pl.Schema()
     if contract is None:
         yield f"dataset {manifest.dataset} is not known"
         return
     found = rows.collect_schema().items()
-    if any(ours != theirs for ours, theirs in zip(found, kinds, strict=False)) or len(found) < len(contract.primary_key):
+    if any(ours != theirs for ours, theirs in zip(found, kinds.items(), strict=False)) or len(found) < len(
+        contract.primary_key
+    ):
         yield "columns are not those of the contract"
         return
     yield from _row_problems(rows, contract, manifest, entry)

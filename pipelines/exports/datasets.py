@@ -56,8 +56,10 @@ def definition_versions(tenant: Tenant, dataset: str, day: date) -> Inputs:
     if subject is None or "definition_version" not in columns:
         return []
     if dataset in OFFICIAL and (lines := timeline(tenant)).changed:
-        rows = OFFICIAL[dataset](tenant, day).lazy() if lines.switching(day) else rows.filter(
-            pl.col("definition_version").is_in(sorted(lines.active(day).values()))
+        rows = (
+            OFFICIAL[dataset](tenant, day).lazy()
+            if lines.switching(day)
+            else rows.filter(pl.col("definition_version").is_in(sorted(lines.active(day).values())))
         )
     pairs = rows.select(subject, "definition_version").unique().sort(subject, "definition_version")
     return [

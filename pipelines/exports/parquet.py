@@ -42,7 +42,6 @@ class _Seen:
 
     def watch(self, pieces: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for piece in pieces:
-            self.logical.update(piece)
             if piece.height:
                 self.ends = (self.ends[0] if self.ends else piece.head(1), piece.tail(1))
             yield piece
@@ -66,6 +65,7 @@ def write_partition(
         ContractError: the rows do not satisfy the contract of the dataset.
     """
     contract = file_contract(dataset)
+    key = contract.primary_key
     seen = _Seen.of(contract)
     said = {
         "murmuration.dataset": dataset,
@@ -82,7 +82,7 @@ def write_partition(
     frames = (rows,) if isinstance(rows, pl.DataFrame) else rows
     pieces = conform_parts((frame.drop("date", strict=False) for frame in frames), contract, None)
     whole = folder / PART
-    count = write_pieces(whole, seen.watch(pieces), contract.schema, footer)
+    count = write_pieces(whole, seen.watch(pieces), contract.schema, key, footer, seen.logical)
     files = _parts(whole, contract, footer) or [_file(whole, count, contract, seen.ends)]
     schema = {"name": dataset, "version": contract.version, "sha256": contract_sha256(DATASETS[dataset])}
     return Content(files, said["murmuration.logical_sha256"], schema, read_parquet, **about)
@@ -91,7 +91,9 @@ def write_partition(
 def _file(path: Path, rows: int, contract: Contract, ends: tuple[pl.DataFrame, pl.DataFrame] | None) -> DataFile:
     key = contract.primary_key
     group = f"{contract.name}.parquet"
-    return DataFile(path.name, path, rows, file_sha256(path), key, bounds(pl.concat(ends), key) if ends else None, group)
+    return DataFile(
+        path.name, path, rows, file_sha256(path), key, bounds(pl.concat(ends), key) if ends else None, group
+    )
 
 
 def _parts(whole: Path, contract: Contract, footer: Callable[[], dict[str, str]]) -> list[DataFile]:
@@ -104,13 +106,14 @@ def _parts(whole: Path, contract: Contract, footer: Callable[[], dict[str, str]]
     number = math.ceil(size / (limit * _FILL))
     column = next((name for name in _SUBJECTS if name in contract), contract.primary_key[0])
     of_part = (subject_key(column).reinterpret(signed=False) % number).fill_null(0)
+    key = contract.primary_key
     large = whole.rename(whole.with_name("whole"))
     files = []
     for part in range(number):
         path = whole.with_name(f"part-{part:05}.snappy.parquet")
         seen = _Seen.of(contract)
         pieces = filtered_pieces(pl.scan_parquet(large).filter(of_part == part))
-        rows = write_pieces(path, seen.watch(pieces), contract.schema, footer)
+        rows = write_pieces(path, seen.watch(pieces), contract.schema, key, footer, seen.logical)
         files.append(_file(path, rows, contract, seen.ends))
     large.unlink()
     return files

@@ -16,8 +16,8 @@ from pipelines.config import Tenant
 from pipelines.exports.campaigns.inputs import TABLES as CAMPAIGN_TABLES
 from pipelines.exports.campaigns.inputs import read_inputs
 from pipelines.exports.campaigns.write import write_files
-from pipelines.exports.inputs import SOURCES, input_versions, open_references
 from pipelines.exports.datasets import dataset_pieces, definition_versions, table_of
+from pipelines.exports.inputs import SOURCES, input_versions, open_references
 from pipelines.exports.parquet import write_partition
 from pipelines.exports.publish import Content, publish
 from pipelines.exports.revision import Place, Revision, newest_revision

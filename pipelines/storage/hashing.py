@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import polars_hash  # noqa: F401  registers the nchash namespace
+import pyarrow as pa
 
 from pipelines.storage.durable import READ_SIZE
 
-_SLICE = 131_072
+#: Rows that are hashed together, column by column.
+SLICE = 131_072
 _SHORT = 256
+_PLAIN = pl.CompatLevel.oldest()
 
 
 def subject_key(column: str) -> pl.Expr:
@@ -49,39 +53,49 @@ class LogicalHash:
     def update(self, frame: pl.DataFrame) -> None:
         """Take the next rows."""
         self._held.append(frame)
-        if sum(part.height for part in self._held) < _SLICE:
+        if sum(part.height for part in self._held) < SLICE:
             return
         # Cuts lie at the same rows however the pieces were cut.
         rows = pl.concat(self._held) if len(self._held) > 1 else frame
-        whole = rows.height - rows.height % _SLICE
-        for start in range(0, whole, _SLICE):
-            self._absorb(rows.slice(start, _SLICE))
+        whole = rows.height - rows.height % SLICE
+        for start in range(0, whole, SLICE):
+            part = rows.slice(start, SLICE)
+            self.absorb(part, part.to_arrow(compat_level=_PLAIN).combine_chunks())
         self._held = [rows.slice(whole)]
 
-    def hexdigest(self) -> str:
-        """The hash; nothing can be added afterwards."""
-        rest = pl.concat(self._held) if self._held else None
-        if rest is not None and rest.height:
-            self._absorb(rest)
-        self._held = []
-        return self._digest.hexdigest()
+    def absorb(self, part: pl.DataFrame, table: pa.Table) -> None:
+        """Take the next rows from who has them as Arrow too.
 
-    def _absorb(self, part: pl.DataFrame) -> None:
+        Args:
+            part: exactly ``SLICE`` rows, unless they are the last.
+            table: the same rows, texts with 64-bit offsets.
+        """
         self._digest.update(part.height.to_bytes(8, "little"))
         for column in part.iter_columns():
             nulls = column.null_count()
             if nulls == column.len():
                 self._digest.update(b"n")
-                continue
-            self._digest.update(b"s" if nulls else b"a")
-            if nulls:
-                self._digest.update(np.packbits(column.is_null().to_numpy()).data)
-                column = column.drop_nulls()
-            # Keys of sorted rows and versions of definitions are the same for many rows.
-            if _is_one_value(column):
+            elif nulls:
+                missing = column.is_null().to_numpy()
+                self._digest.update(b"s")
+                self._digest.update(np.packbits(missing).data)
+                _absorb_values(self._digest, column, table, missing)
+            elif _is_one_value(column):
+                # Keys of sorted rows and versions of definitions are the same for many rows.
+                one = column.head(1).to_frame()
                 self._digest.update(b"c")
-                column = column.head(1)
-            _absorb_values(self._digest, column)
+                _absorb_values(self._digest, one.to_series(), one.to_arrow(compat_level=_PLAIN), None)
+            else:
+                self._digest.update(b"a")
+                _absorb_values(self._digest, column, table, None)
+
+    def hexdigest(self) -> str:
+        """The hash; nothing can be added afterwards."""
+        rest = pl.concat(self._held) if self._held else None
+        if rest is not None and rest.height:
+            self.absorb(rest, rest.to_arrow(compat_level=_PLAIN).combine_chunks())
+        self._held = []
+        return self._digest.hexdigest()
 
 
 def _is_one_value(column: pl.Series) -> bool:
@@ -91,20 +105,27 @@ def _is_one_value(column: pl.Series) -> bool:
     return bool(column[0] == column[-1]) and bool((column == column[0]).all())
 
 
-def _absorb_values(digest: Any, column: pl.Series) -> None:
-    """Values without nulls; of text first the lengths, one byte each where that is enough."""
-    if column.dtype != pl.String:
-        values = np.packbits(column.to_numpy()) if column.dtype == pl.Boolean else column.to_physical().to_numpy()
-        digest.update(np.ascontiguousarray(values).data)
+def _absorb_values(digest: Any, column: pl.Series, table: pa.Table, missing: npt.NDArray[np.bool_] | None) -> None:
+    if column.dtype == pl.String:
+        _absorb_texts(digest, column, table.column(column.name).chunk(0), missing)
         return
-    texts = column.to_arrow(compat_level=pl.CompatLevel.oldest())
-    _, places, letters = texts.buffers()
-    ends = np.frombuffer(places, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    known = column if missing is None else column.drop_nulls()
+    values = np.packbits(known.to_numpy()) if known.dtype == pl.Boolean else known.to_physical().to_numpy()
+    digest.update(np.ascontiguousarray(values).data)
+
+
+def _absorb_texts(digest: Any, column: pl.Series, texts: pa.Array, missing: npt.NDArray[np.bool_] | None) -> None:
+    """Lengths, one byte each where that is enough, then the letters; a null has none."""
+    ends = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
     lengths = np.diff(ends)
-    short = lengths.size and int(lengths.max()) < _SHORT
+    if missing is not None and lengths[missing].any():
+        # What lies behind a null is nobody's business.
+        _absorb_texts(digest, column, column.fill_null("").to_arrow(compat_level=_PLAIN), None)
+        return
+    short = int(lengths.max()) < _SHORT
     digest.update(b"1" if short else b"8")
     digest.update(lengths.astype(np.uint8 if short else np.int64).data)
-    if letters is not None:
+    if letters := texts.buffers()[2]:
         digest.update(memoryview(letters)[int(ends[0]) : int(ends[-1])])
 
 

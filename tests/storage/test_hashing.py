@@ -29,7 +29,7 @@ def test_the_hash_does_not_see_chunks():
 
 
 def test_the_hash_does_not_see_how_rows_came_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.storage.hashing._SLICE", 3)
+    monkeypatch.setattr("pipelines.storage.hashing.SLICE", 3)
     long = pl.concat([FRAME, FRAME.head(2), FRAME, FRAME])
     whole = logical_sha256(long)
     for size in (1, 2, 3, 4, 5, 20):
@@ -37,6 +37,13 @@ def test_the_hash_does_not_see_how_rows_came_in_pieces(monkeypatch: pytest.Monke
         for start in range(0, long.height, size):
             pieces.update(long.slice(start, size))
         assert pieces.hexdigest() == whole
+
+
+def test_what_lies_behind_a_null_is_not_seen() -> None:
+    hidden = pl.DataFrame({"s": ["abc", "de", "f"], "n": [1, 2, 3]})
+    masked = hidden.with_columns(pl.when(pl.Series([True, False, True])).then(pl.all()))
+    plain = pl.DataFrame({"s": ["abc", None, "f"], "n": [1, None, 3]})
+    assert logical_sha256(masked) == logical_sha256(plain)
 
 
 @pytest.mark.parametrize(
