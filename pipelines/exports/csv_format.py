@@ -7,8 +7,10 @@ a leading ``'``.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 
@@ -34,11 +36,22 @@ def write_csv(path: Path, frame: pl.DataFrame, contract: Contract) -> None:
         contract: names, order and kinds of the columns.
     """
     with path.open("wb") as file:
-        file.write(f"{','.join(contract.names)}\n".encode())
-        for start in range(0, frame.height, ROWS):
-            part = frame.slice(start, ROWS)
-            cells = part.select(_cell(column, part).alias(column.name) for column in contract)
-            cells.write_csv(file, include_header=False, quote_style="necessary", datetime_format=_SECONDS)
+        _write(file, frame, contract)
+
+
+def render(frame: pl.DataFrame, contract: Contract) -> bytes:
+    """The bytes of a small file."""
+    file = io.BytesIO()
+    _write(file, frame, contract)
+    return file.getvalue()
+
+
+def _write(file: IO[bytes], frame: pl.DataFrame, contract: Contract) -> None:
+    file.write(f"{','.join(contract.names)}\n".encode())
+    for start in range(0, frame.height, ROWS):
+        part = frame.slice(start, ROWS)
+        cells = part.select(_cell(column, part).alias(column.name) for column in contract)
+        cells.write_csv(file, include_header=False, quote_style="necessary", datetime_format=_SECONDS)
 
 
 def _cell(column: Column, part: pl.DataFrame) -> pl.Expr:

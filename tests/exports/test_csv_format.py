@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.exports.csv_format import read_csv, write_csv
+from pipelines.exports.csv_format import read_csv, render
 from schemas.contract import Column, Contract
 
 CONTRACT = Contract(
@@ -32,12 +32,6 @@ CONTRACT = Contract(
         Column("at", "timestamp"),
     ),
 )
-
-
-def render(frame: pl.DataFrame, contract: Contract) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        write_csv(Path(folder) / "file.csv", frame, contract)
-        return (Path(folder) / "file.csv").read_bytes()
 
 
 def read_back(data: bytes) -> pl.DataFrame:

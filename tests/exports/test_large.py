@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from pipelines.calendar import day_of
 from pipelines.exports.changes import write_changes
 from pipelines.exports.parquet import write_partition
-from pipelines.exports.publish import publish
+from pipelines.exports.publish import publish, success_mark
 from pipelines.exports.revision import Place, Revision, newest_revision
 from pipelines.exports.verify import partition_problems
 from pipelines.storage.conform import ContractError
@@ -147,11 +149,6 @@ def test_files_that_are_what_the_manifest_names_and_still_wrong(tmp_path: Path, 
 
 def forge(store: LocalStore, revision: Revision) -> None:
     """A manifest that names the bytes which are there."""
-    import hashlib
-    import json
-
-    from pipelines.exports.publish import success_mark
-
     said = json.loads(revision.raw)
     data = store.get(said["files"][0]["path"])
     said["files"][0] |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
