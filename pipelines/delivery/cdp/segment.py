@@ -35,9 +35,19 @@ def items(track: Track, settings: Mapping[str, str]) -> list[dict[str, Any]]:
     }
     if not (track.trait and settings.get("traits")):
         return [told]
-    name, value = track.trait
-    known = {"type": "identify", "messageId": f"{track.message_id}:trait", **who, "traits": {name: value}, **shared}
-    return [known, told]
+    known = {"type": "identify", "messageId": f"{track.message_id}:trait", **who}
+    return [{**known, "traits": dict([track.trait]), **shared}, told]
+
+
+def rudderstack_items(track: Track, settings: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The same, with traits in the ``context``, where RudderStack looks for them."""
+    *known, told = items(track, settings)
+    return [*map(_with_traits_in_context, known), told]
+
+
+def _with_traits_in_context(known: dict[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in known.items() if key != "traits"}
+    return {**rest, "context": {**known["context"], "traits": known["traits"]}}
 
 
 def body(parts: Sequence[bytes], sent_at: str) -> bytes:
@@ -50,5 +60,12 @@ _OVERHEAD = len(_OPEN + _MIDDLE + _CLOSE) + _INSTANT_BYTES
 SEGMENT = Hub("segment", Limits(2500, 32_000, 500_000), items, body, _OVERHEAD, "/v1/batch", basic)
 #: 404 says that the source is switched off: every later event would be lost as well.
 RUDDERSTACK = Hub(
-    "rudderstack", Limits(2500, 32_000, 4_000_000), items, body, _OVERHEAD, "/v1/batch", basic, frozenset({404})
+    "rudderstack",
+    Limits(2500, 32_000, 4_000_000),
+    rudderstack_items,
+    body,
+    _OVERHEAD,
+    "/v1/batch",
+    basic,
+    frozenset({404}),
 )

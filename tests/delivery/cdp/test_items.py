@@ -113,6 +113,8 @@ def test_the_official_client_sends_the_same(name, recorder):
         assert mine.get("properties") == theirs.get("properties")
         assert mine.get("traits") == theirs.get("traits")
         assert datetime.fromisoformat(mine["timestamp"]) == datetime.fromisoformat(theirs["timestamp"])
+        assert mine["context"].keys() == theirs["context"].keys()
+        assert mine["context"].get("traits") == theirs["context"].get("traits")
         assert mine["context"]["library"].keys() == theirs["context"]["library"].keys()
     assert {"batch", "sentAt"} <= track.keys()
     assert ours.keys() == {"batch", "sentAt"}
