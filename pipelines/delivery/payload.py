@@ -1,4 +1,4 @@
-"""The ``data`` object of a cohort event, as canonical JSON text: keys sorted, no spaces, absent where unknown.
+"""The ``data`` object of an event, as canonical JSON text: keys sorted, no spaces, absent where unknown.
 
 Built by expressions, since a backfill has millions. The contract is ``schemas.events``; the envelope around it is made
 at each attempt, not here.
@@ -7,28 +7,57 @@ at each attempt, not here.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import polars as pl
 
 from schemas.contract import Column
 from schemas.events import DEFAULT_EXPONENT, EXPONENTS
-from schemas.tables import CONTEXT
+from schemas.tables import CONTEXT, REFERRAL_CHANGES
 
 #: Present in every cohort event, with null where a customer has no visitor.
 _NULLABLE = "flockr_vid"
 _IDENTITY = ("cohort_id", "definition_version", "transition_id", "external_id", "caused_by")
+_CROSSING = ("signal_id", "definition_version", "crossing_id", "subject_type", "from_state", "to_state", "direction")
+_VALUES = ("value_before", "value_after", "threshold")
+_CHANGE = tuple(name for name in REFERRAL_CHANGES.names if name not in ("date", "kind", "effective_at"))
 _INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
 def cohort_payload(context: tuple[Column, ...] = CONTEXT) -> pl.Expr:
     """Data object of each row of ``cohort_transitions``, a String."""
-    values = {name: _text(name) for name in _IDENTITY}
-    values[_NULLABLE] = _text(_NULLABLE).fill_null("null")
+    values = {name: _text(pl.col(name)) for name in _IDENTITY}
+    values[_NULLABLE] = _text(pl.col(_NULLABLE)).fill_null("null")
     for column in context:
         values |= _context(column)
-    pieces = [pl.lit(f'"{name}":') + values[name] for name in sorted(values)]
-    body = pl.concat_str(pieces, separator=",", ignore_nulls=True)
-    return (pl.lit("{") + body + pl.lit("}")).alias("payload")
+    return _object(values)
+
+
+def crossing_payload() -> pl.Expr:
+    """Data object of each row of ``signal_crossings`` or ``visitor_signal_crossings``, a String.
+
+    The rows have ``place`` and ``other`` as well: the customer of a visitor or the visitor of a customer, null where
+    there is no link.
+    """
+    subject, other = pl.col("subject"), pl.col("other")
+    product, visitor, customer = (pl.col("subject_type") == kind for kind in ("product", "visitor", "customer"))
+    vid = pl.when(visitor).then(subject).when(customer).then(other)
+    place = pl.col("place").str.slice(2)
+    return _object(
+        {
+            **{name: _text(pl.col(name)) for name in (*_CROSSING, *_VALUES)},
+            "product_id": _text(pl.when(product).then(subject)),
+            _NULLABLE: pl.when(~product).then(_text(vid).fill_null("null")),
+            "external_id": _text(pl.when(customer).then(subject).when(visitor).then(other)),
+            "outlet_id": _text(pl.when(pl.col("place").str.starts_with("o:")).then(place)),
+            "group_id": _text(pl.when(pl.col("place").str.starts_with("g:")).then(place)),
+        }
+    )
+
+
+def change_payload() -> pl.Expr:
+    """Data object of each row of ``referral_changes``, a String."""
+    return _object({name: _text(pl.col(name)) for name in _CHANGE})
 
 
 def retraction_payload(payload: str, supersedes: str) -> str:
@@ -50,6 +79,13 @@ def decimal_text(minor: pl.Expr, currency: pl.Expr) -> pl.Expr:
     return pl.when(currency.is_not_null()).then(sign + text)
 
 
+def _object(values: Mapping[str, pl.Expr]) -> pl.Expr:
+    """An object of values that are JSON text already; what is null is left out."""
+    pieces = [pl.lit(f'"{name}":') + values[name] for name in sorted(values)]
+    body = pl.concat_str(pieces, separator=",", ignore_nulls=True)
+    return (pl.lit("{") + body + pl.lit("}")).alias("payload")
+
+
 def _context(column: Column) -> dict[str, pl.Expr]:
     value = pl.col(column.name)
     if column.name.endswith("_minor"):
@@ -65,11 +101,11 @@ def _context(column: Column) -> dict[str, pl.Expr]:
         return {column.name: value}
     if column.kind in ("int64", "quantity", "boolean"):
         return {column.name: value.cast(pl.String)}
-    return {column.name: _text(column.name)}
+    return {column.name: _text(value)}
 
 
-def _text(name: str) -> pl.Expr:
+def _text(value: pl.Expr) -> pl.Expr:
     """A string or float as JSON, null where the value is."""
-    wrapped = pl.struct(pl.col(name).alias("v")).struct.json_encode()
+    wrapped = pl.struct(value.alias("v")).struct.json_encode()
     bare = wrapped.str.strip_prefix('{"v":').str.strip_suffix("}")
-    return pl.when(pl.col(name).is_not_null()).then(bare)
+    return pl.when(value.is_not_null()).then(bare)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.events.cohorts import COHORT_EVENTS, context_fields
+from schemas.events.exported import EXPORT_EVENTS
 from schemas.events.json_schema import data_schema
 from schemas.events.model import (
     BATCH_CONTENT_TYPE,
@@ -22,8 +23,12 @@ from schemas.events.model import (
 )
 from schemas.events.money import DEFAULT_EXPONENT, EXPONENTS
 from schemas.events.operator import OPERATOR_EVENTS
+from schemas.events.referral import REFERRAL_EVENTS
+from schemas.events.signals import SIGNAL_EVENTS
 
-EVENT_TYPES: dict[str, EventType] = {kind.name: kind for kind in (*COHORT_EVENTS, *OPERATOR_EVENTS)}
+EVENT_TYPES: dict[str, EventType] = {
+    kind.name: kind for kind in (*COHORT_EVENTS, *SIGNAL_EVENTS, *EXPORT_EVENTS, *REFERRAL_EVENTS, *OPERATOR_EVENTS)
+}
 
 
 def schema_url(public_host: str, event_type: str) -> str:

@@ -39,6 +39,7 @@ from schemas.tables.ledgers import (
     QUARANTINE,
     UNRESOLVED_REFERENCES,
 )
+from schemas.tables.referrals import REFERRAL_CHANGES, REFERRAL_KINDS
 from schemas.tables.shared import DATE, DIRECTIONS, SUBJECT_TYPES
 from schemas.tables.signals import (
     SIGNAL_CROSSINGS,
@@ -73,6 +74,8 @@ __all__ = [
     "PRODUCT_DAILY",
     "PRODUCT_HOURLY",
     "QUARANTINE",
+    "REFERRAL_CHANGES",
+    "REFERRAL_KINDS",
     "SIGNAL_CROSSINGS",
     "SIGNAL_METRICS",
     "SIGNAL_SNAPSHOTS",
@@ -118,6 +121,7 @@ TABLES: dict[str, Contract] = {
         COHORT_SUPPRESSED,
         COHORT_MEMBERSHIP_HISTORY,
         COHORT_DEFINITIONS,
+        REFERRAL_CHANGES,
         EVENT_LOG,
         EXPORT_SLO,
         BATCHES,

@@ -107,8 +107,10 @@ EVENT_LOG = Contract(
     description="Ledger: what was told to the world or withheld, and when; retractions included.",
     primary_key=("date", "event_id"),
     columns=(
-        Column("date", "date", required=True, description="Tenant day of the effective instant."),
-        Column("event_id", "string", required=True, description="Hash of transition, kind and generation."),
+        Column("date", "date", required=True, description="Tenant day of what it tells."),
+        Column(
+            "event_id", "string", required=True, description="Hash of transition, crossing or change, kind, generation."
+        ),
         Column("kind", "string", required=True, description="Event type, such as cohort.entered."),
         Column("transition_id", "string"),
         Column("crossing_id", "string"),
@@ -128,6 +130,8 @@ EVENT_LOG = Contract(
         Column("subject_type", "string"),
         Column("subject", "string"),
         Column("payload", "json", required=True, description="The data object of the event."),
+        Column("signal_id", "string", description="For a crossing."),
+        Column("change_id", "string", description="Row of referral_changes that the event tells."),
     ),
 )
 

@@ -91,12 +91,12 @@ DAILY = {"membership_folds", "spans_are_members", "sizes_are_counts"}
     ("table", "day", "change", "checks", "names"),
     [
         ("cohort_membership", LAST, drop_member, DAILY, {"members", "told", "sizes"}),
-        ("cohort_transitions", LAST, drop_first, {*DAILY, "folds_to_transitions"}, {"members", "events", "sizes"}),
+        ("cohort_transitions", LAST, drop_first, {*DAILY, "folds_to_facts"}, {"members", "events", "sizes"}),
         ("cohort_sizes", LAST, grow, {"transitions_add_up", "sizes_are_counts"}, {"sizes"}),
         (TABLE, DAYS[4], drop_first, {"spans_are_members"}, {"spans"}),
         (TABLE, OPEN_SPANS, drop_first, {"spans_are_members"}, {"open"}),
         (TABLE, OPEN_SPANS, later, {"spans_are_members"}, {"open"}),
-        ("event_log", DAYS[4], drop_first, {"folds_to_transitions"}, {"events", "told"}),
+        ("event_log", DAYS[4], drop_first, {"folds_to_facts"}, {"events", "told"}),
     ],
     ids=["members", "transitions", "sizes", "ended spans", "open spans", "when they began", "event log"],
 )
@@ -119,7 +119,7 @@ def test_an_event_that_was_told_twice_or_never_taken_back_is_found(full: Tenant)
         pl.lit("nobody").alias("subject"),
     )
     break_table(full, "event_log", LAST, lambda rows: pl.concat([rows, invented]))
-    assert "folds_to_transitions" in failing(full)
+    assert "folds_to_facts" in failing(full)
     assert wrong(full) == {"events": 1, "told": 1}
 
 

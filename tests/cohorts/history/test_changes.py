@@ -25,7 +25,7 @@ from pipelines.cohorts.history.run import TABLE
 from pipelines.cohorts.history.run import run as run_history
 from pipelines.cohorts.history.versions import seen
 from pipelines.config import Tenant, Workspace
-from pipelines.delivery.steps import folds_to_transitions, run_event_log
+from pipelines.delivery.steps import folds_to_facts, run_event_log
 from pipelines.errors import UsageError
 from pipelines.exports.revision import newest_revisions
 from pipelines.exports.steps import parquet_exports
@@ -92,7 +92,7 @@ def everything_agrees(tenant: Tenant) -> None:
     assert not [each for each in agreements(tenant) if each.differences]
     for check in (*COHORT_CHECKS, *HISTORY_CHECKS):
         assert check.run(tenant, DAYS).passed, check.name
-    assert folds_to_transitions(tenant, DAYS).passed
+    assert folds_to_facts(tenant, DAYS).passed
 
 
 def test_old_rows_stay_and_new_ones_are_beside_them(workspace: Workspace) -> None:
