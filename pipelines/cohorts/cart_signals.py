@@ -31,24 +31,49 @@ class Opened:
     _counts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _inside: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
-    def best(self, lists: pl.Series, ranked: pl.DataFrame) -> pl.Series:
-        """Strongest signal of each cart, null where no product has any.
+    def numbers(self, lists: pl.Series) -> Ints:
+        """Number of each cart, -1 for null.
 
         Args:
-            lists: ``cart_product_ids``, none of them null.
-            ranked: what ``strongest.ranked`` gave.
+            lists: ``cart_product_ids``.
         """
         if self._lists.height > _FORGET * (lists.len() + 1):
             self._forget()
-        numbers = self._numbers(lists)
+        there = lists.is_not_null()
+        found = np.full(lists.len(), -1, dtype=np.int64)
+        found[there.to_numpy()] = self._numbers(lists.filter(there))
+        return found
+
+    def products(self, carts: pl.DataFrame) -> pl.DataFrame:
+        """Rows repeated for each product of their cart, with ``product_id``.
+
+        Args:
+            carts: with ``number``, none of them -1.
+        """
+        numbers = carts["number"].to_numpy()
+        counts = self._counts[numbers]
+        begins = (np.cumsum(self._counts) - self._counts)[numbers]
+        row = np.repeat(np.arange(len(numbers)), counts)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        inside = self._inside[begins[row] + within]
+        return carts[row].with_columns(self._products.ids.gather(inside).alias("product_id"))
+
+    def best(self, numbers: Ints, ranked: pl.DataFrame) -> pl.Series:
+        """Strongest signal of each cart, null where no product has any or there is no cart.
+
+        Args:
+            numbers: what ``numbers`` gave.
+            ranked: what ``strongest.ranked`` gave.
+        """
         ordered = strongest.in_order(ranked)
         none = ordered.height
         place = np.full(self._products.height, none, dtype=np.int64)
         known = self._products.known(ordered["product_id"])
         place[known[known >= 0]] = np.flatnonzero(known >= 0)
-        least = np.full(self._lists.height, none, dtype=np.int64)
-        filled = self._counts > 0
-        if filled.any():
+        # One more than there are carts: what -1 stands for.
+        least = np.full(self._lists.height + 1, none, dtype=np.int64)
+        filled = np.flatnonzero(self._counts > 0)
+        if len(filled):
             begins = (np.cumsum(self._counts) - self._counts)[filled]
             least[filled] = np.minimum.reduceat(place[self._inside], begins)
         told = pl.concat([ordered["top_signal"], pl.Series([None], dtype=pl.String)])
@@ -82,19 +107,24 @@ def with_top_signals(found: Result, lake: Published, day: Day, by: Ranking | Non
     """
     if by is None or (found.transitions.is_empty() and found.members.is_empty()):
         return found
-    inside = pl.col("is_member")
-    gone = found.members.filter(~inside).select(_CART, pl.col("expires_at").alias("at"))
-    moments = pl.concat([found.transitions.select(_CART, "at"), gone]).unique().with_row_index("cart")
-    at_moments = _best(moments, strongest.at_moments(lake, day, _opened(moments), by))
-    transitions = found.transitions.join(at_moments, on=[_CART, "at"], how="left", maintain_order="left")
-    stays = found.members["is_member"] & found.members[_CART].is_not_null()
-    carts = found.members[_CART].filter(stays)
-    at_end = pl.Series("top_signal", [None], dtype=pl.String).new_from_index(0, found.members.height)
-    at_end = at_end.scatter(stays.arg_true(), opened.best(carts, strongest.at_end(lake, day, by)))
-    left = found.members.select(_CART, pl.col("expires_at").alias("at"))
-    leaving = left.join(at_moments, on=[_CART, "at"], how="left", maintain_order="left")
-    chosen = pl.when(inside).then(at_end).otherwise(leaving["top_signal"])
-    return Result(transitions, found.members.with_columns(chosen.alias("top_signal")))
+    moved = found.transitions.height
+    # Carts are numbered once, so that nothing below compares or hashes their lists.
+    numbers = opened.numbers(pl.concat([found.transitions[_CART], found.members[_CART]]))
+    inside = found.members["is_member"]
+    at_end = opened.best(numbers[moved:], strongest.at_end(lake, day, by))
+    at = pl.concat([found.transitions["at"], found.members["expires_at"]])
+    asked = pl.DataFrame({"number": numbers, "at": at})
+    momentary = pl.concat([pl.repeat(True, moved, eager=True), ~inside])
+    moments = asked.filter(momentary & (asked["number"] >= 0)).unique().with_row_index("cart")
+    at_moments = _best(moments, strongest.at_moments(lake, day, opened.products(moments), by))
+    told = asked.filter(momentary).join(at_moments, on=["number", "at"], how="left", maintain_order="left")[
+        "top_signal"
+    ]
+    shown = at_end.scatter((~inside).arg_true(), told[moved:])
+    return Result(
+        found.transitions.with_columns(told[:moved].alias("top_signal")),
+        found.members.with_columns(shown.alias("top_signal")),
+    )
 
 
 def _opened(carts: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.ahead import ahead
+from pipelines.ahead import Later, ahead
 from pipelines.calendar import Day, day_of
 from pipelines.cohorts import order_day, tables
 from pipelines.cohorts.by_instant import of_customers, of_visitors, published
@@ -62,14 +62,15 @@ def results(
     known = Customers(tenant, last)
     links = identity_links(tenant.lake)
     sides = {kind: spans(links, kind, known.merges) for kind in ("visitor", "customer")}
-    held = of_customers(definitions, known)
+    held = Later[Sequence[Held]](lambda: of_customers(definitions, known))
     setup = Setup(
         tenant, definitions, state or tenant.state / "cohorts", sides["visitor"], known, held, Pinned(tenant.lake)
     )
-    orders = order_day.history(known.counted, order_day.money(known), {each.cohort_id: each for each in held})
+    # The next days are computed while these are published, and the first of them while customers are looked at.
+    coming = ahead(stateful_days(setup, wanted), CHECKPOINT_DAYS)
+    orders = order_day.history(known.counted, order_day.money(known), {each.cohort_id: each for each in held()})
     day_rows = _Days(setup, sides, orders, wanted)
-    # The next days are computed while these are published.
-    for found in ahead(stateful_days(setup, wanted), CHECKPOINT_DAYS):
+    for found in coming:
         if progress:
             progress(found.day.date)
         if found.day.date in day_rows.wanted:
@@ -124,7 +125,7 @@ class _Days:
     def _sizes_before(self, day: Day) -> dict[str, int]:
         start = micros(day.start)
         inside = (pl.col("start") < start) & (pl.col("end") >= start)
-        every = [*self.setup.held, *self._looked_back(day)]
+        every = [*self.setup.held(), *self._looked_back(day)]
         return {each.cohort_id: each.times.filter(inside).height for each in every}
 
     def _carts(self, found: StatefulDay) -> list[tuple[Result, str]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
+from pipelines.ahead import Background, Later
 from pipelines.calendar import Day, day_of, local_date
 from pipelines.cohorts import by_day, cart_state
 from pipelines.cohorts.cart_days import Facts, Setting, advance
@@ -68,7 +70,7 @@ class Setup:
         folder: where state is kept.
         visitors: links of visitors, as ``links.spans``.
         known: customers' streams.
-        held: customers' cohorts that are evaluated by instant.
+        held: customers' cohorts that are evaluated by instant, when somebody asks.
         lake: the tenant's tables as they are now.
     """
 
@@ -77,7 +79,7 @@ class Setup:
     folder: Path
     visitors: pl.DataFrame
     known: Customers
-    held: Sequence[Held]
+    held: Later[Sequence[Held]]
     lake: Pinned
 
 
@@ -102,24 +104,27 @@ def stateful_days(setup: Setup, wanted: Sequence[date]) -> Iterator[StatefulDay]
             sequences.load(links, resumed)
     setting = Setting(rules, tenant.config.currency, tenant.id, setup.visitors) if rules else None
     shown = set(wanted)
-    for days in stretches(links.plan(wanted, resumed), tenant.lake.rows("cart_activity"), last):
-        span = Span([day_of(each, tenant.zone) for each in days])
-        before = carts.members
-        found = advance(carts, cart_facts(tenant.lake, span), setting, span) if setting else [None] * len(days)
-        for day, rows in zip(span.days, found, strict=True):
-            inside = _sizes(before, *side_members(side)) | sequences.sizes() if day.date in shown else {}
-            moved = side.advance(day, _others(setup, rows, day), show=day.date in shown)
-            held = sequences.advance(day)
-            source.forget({day.date - timedelta(days=back) for back in range(_KEPT)})
-            yield StatefulDay(day, rows, moved, held, inside)
-            before = rows.members if rows else before
-        whole = is_checkpoint(days[-1], last)
-        if rules:
-            cart_state.save(links, days, carts, whole=whole)
-        if whole:
-            side.save(links, days[-1])
-            if sequences.cohorts:
-                sequences.save(links, days[-1])
+    with Background("state") as keeper:
+        for days in stretches(links.plan(wanted, resumed), tenant.lake.rows("cart_activity"), last):
+            span = Span([day_of(each, tenant.zone) for each in days])
+            before = carts.members
+            found = advance(carts, cart_facts(tenant.lake, span), setting, span) if setting else [None] * len(days)
+            whole = is_checkpoint(days[-1], last)
+            if rules:
+                # Frames never change, so that they can be written while the next days are computed.
+                keeper.do(partial(cart_state.save, links, days, replace(carts), whole=whole))
+            for day, rows in zip(span.days, found, strict=True):
+                inside = _sizes(before, *side_members(side)) | sequences.sizes() if day.date in shown else {}
+                others = _others(setup, rows, day) if side.rules else {}
+                moved = side.advance(day, others, show=day.date in shown)
+                held = sequences.advance(day)
+                source.forget({day.date - timedelta(days=back) for back in range(_KEPT)})
+                yield StatefulDay(day, rows, moved, held, inside)
+                before = rows.members if rows else before
+            if whole:
+                side.save(links, days[-1])
+                if sequences.cohorts:
+                    sequences.save(links, days[-1])
 
 
 def side_members(side: by_day.DaySide) -> list[pl.DataFrame]:
@@ -138,7 +143,7 @@ def _others(setup: Setup, carts: Result | None, day: Day) -> dict[str, dict[str,
     for cohort in setup.definitions.values():
         if cohort.of_cart:
             of_carts.setdefault(cohort.id, pl.Series("subject", [], dtype=pl.String))
-    return {"visitor": of_carts, "customer": {each.cohort_id: members_at(each.times, day) for each in setup.held}}
+    return {"visitor": of_carts, "customer": {each.cohort_id: members_at(each.times, day) for each in setup.held()}}
 
 
 def _sizes(*members: pl.DataFrame) -> dict[str, int]:

@@ -188,4 +188,8 @@ def test_carts_that_were_seen_are_as_those_that_were_not(monkeypatch, forget):
     monkeypatch.setattr(cart_signals, "_FORGET", forget)
     opened = Opened()
     for carts, expected in zip(SEEN, BEST, strict=True):
-        assert opened.best(pl.Series(carts), RANKED).to_list() == expected
+        numbers = opened.numbers(pl.Series([*carts, None]))
+        assert opened.best(numbers, RANKED).to_list() == [*expected, None]
+        there = pl.DataFrame({"number": numbers, "cart": [*carts, None]}).filter(pl.col("number") >= 0)
+        inside = opened.products(there).group_by("cart").agg(pl.col("product_id"))
+        assert dict(inside.iter_rows()) == {cart: json.loads(cart) for cart in carts if cart != "[]"}
