@@ -1,4 +1,4 @@
-"""From ``event_log`` to the outbox: events that are to be sent, and one delivery for each endpoint that wants them.
+"""From the lake to the outbox: events that are to be sent, and one delivery for each endpoint that wants them.
 
 By id and in one transaction, so doing it again does nothing, and a crash before it is repaired by the next call.
 """
@@ -16,14 +16,27 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 from pipelines.config import Tenant
 from pipelines.delivery import endpoints
 from pipelines.delivery.instants import micros
+from pipelines.delivery.published import published_events
 from pipelines.storage.control import reading, writing
 from pipelines.storage.control.tables import deliveries, events, outbox_partitions
 from pipelines.storage.hashing import identifier
-from schemas.tables import EVENT_LOG
+from schemas.tables import EVENT_LOG, EXPORT_SLO
 
 #: Ids in one IN list; SQLite's own limit on variables is larger, PostgreSQL plans short lists better.
 CHUNK = 500
 _ORDER = ("detected_at", "effective_at", "generation", "kind", "event_id")
+
+
+#: Tables of the lake that say what is to be sent.
+SOURCES = (EVENT_LOG.name, EXPORT_SLO.name)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Partitions that were read: files of a table by ISO date."""
+
+    source: str
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -35,30 +48,45 @@ class Filled:
 
 
 def sync_outbox(engine: Engine, tenant: Tenant, now: int) -> Filled:
-    """Take over what the lake's ``event_log`` has to send; reads only partitions that changed since the last call."""
-    files = {day.isoformat(): name for day, name in tenant.lake.files("event_log").items() if day}
+    """Take over what the lake has to send; of a table only partitions that changed since the last call are read."""
+    filled = Filled()
+    for source in SOURCES:
+        changed = changed_partitions(engine, tenant, source)
+        if changed:
+            new = fill_outbox(engine, tenant.id, _rows(tenant, source, set(changed)), now, Taken(source, changed))
+            filled = Filled(filled.events + new.events, filled.deliveries + new.deliveries)
+    return filled
+
+
+def changed_partitions(engine: Engine, tenant: Tenant, source: str) -> dict[str, str]:
+    """Files by ISO date of the partitions of a table that were not taken over as they are."""
+    files = {day.isoformat(): name for day, name in tenant.lake.files(source).items() if day}
+    own = (outbox_partitions.c.tenant == tenant.id, outbox_partitions.c.source == source)
     with reading(engine) as connection:
-        known = _known_partitions(connection, tenant.id)
-    changed = {day: name for day, name in files.items() if known.get(day) != name}
-    if not changed:
-        return Filled()
-    days = [day for day in tenant.lake.days("event_log") if day.isoformat() in changed]
-    rows = tenant.lake.scan("event_log", days).filter(pl.col("emission") == "sent").collect()
-    return fill_outbox(engine, tenant.id, rows, now, partitions=changed)
+        query = select(outbox_partitions.c.date, outbox_partitions.c.file).where(*own)
+        known = {day: file for day, file in connection.execute(query)}
+    return {day: name for day, name in files.items() if known.get(day) != name}
 
 
-def fill_outbox(
-    engine: Engine, tenant: str, rows: pl.DataFrame, now: int, *, partitions: dict[str, str] | None = None
-) -> Filled:
+def _rows(tenant: Tenant, source: str, changed: set[str]) -> pl.DataFrame:
+    """What some partitions of a table have to send."""
+    days = [day for day in tenant.lake.days(source) if day.isoformat() in changed]
+    if source == EVENT_LOG.name:
+        return tenant.lake.scan(source, days).filter(pl.col("emission") == "sent").collect()
+    # Whether a day is a backfill, later ones say.
+    return published_events(tenant.id, tenant.lake.read(source)).filter(pl.col("date").is_in(days))
+
+
+def fill_outbox(engine: Engine, tenant: str, rows: pl.DataFrame, now: int, taken: Taken | None = None) -> Filled:
     """Add events and their deliveries in one transaction.
 
     Args:
         engine: of the control data.
         tenant: whose.
-        rows: of ``event_log`` with emission ``sent``; those whose id is there already are left alone, so that an
-            endpoint which was added later gets nothing old.
+        rows: of ``event_log`` with emission ``sent``, or of ``published_events``; those whose id is there already are
+            left alone, so that an endpoint which was added later gets nothing old.
         now: microseconds; when the deliveries are due.
-        partitions: files by ISO date that the rows are all of, remembered with them.
+        taken: partitions that the rows are all of, remembered with them.
     """
     ordered = rows.sort(_ORDER)
     with writing(engine, alone=f"outbox:{tenant}") as connection:
@@ -73,7 +101,8 @@ def fill_outbox(
         for table, values in ((events, fresh), (deliveries, wanted)):
             if values:
                 connection.execute(insert(table), values)
-        _remember(connection, tenant, partitions or {})
+        if taken is not None:
+            _remember(connection, tenant, taken)
     return Filled(len(fresh), len(wanted))
 
 
@@ -120,15 +149,8 @@ def _present(connection: Connection, tenant: str, ids: Sequence[str]) -> set[str
     return found
 
 
-def _known_partitions(connection: Connection, tenant: str) -> dict[str, str]:
-    query = select(outbox_partitions.c.date, outbox_partitions.c.file).where(outbox_partitions.c.tenant == tenant)
-    return {day: file for day, file in connection.execute(query)}
-
-
-def _remember(connection: Connection, tenant: str, partitions: dict[str, str]) -> None:
-    if not partitions:
-        return
-    own = (outbox_partitions.c.tenant == tenant, outbox_partitions.c.source == EVENT_LOG.name)
-    connection.execute(delete(outbox_partitions).where(*own, outbox_partitions.c.date.in_(list(partitions))))
-    rows = [{"tenant": tenant, "source": EVENT_LOG.name, "date": day, "file": file} for day, file in partitions.items()]
+def _remember(connection: Connection, tenant: str, taken: Taken) -> None:
+    own = (outbox_partitions.c.tenant == tenant, outbox_partitions.c.source == taken.source)
+    connection.execute(delete(outbox_partitions).where(*own, outbox_partitions.c.date.in_(list(taken.files))))
+    rows = [{"tenant": tenant, "source": taken.source, "date": day, "file": file} for day, file in taken.files.items()]
     connection.execute(insert(outbox_partitions), rows)

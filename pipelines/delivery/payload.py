@@ -60,6 +60,19 @@ def change_payload() -> pl.Expr:
     return _object({name: _text(pl.col(name)) for name in _CHANGE})
 
 
+def export_payload() -> pl.Expr:
+    """Data object of each row of ``export_slo`` with ``manifest`` and ``unresolved``, a String."""
+    return _object(
+        {
+            **{name: _text(pl.col(name)) for name in ("dataset", "reason", "manifest", "completeness")},
+            **{name: pl.col(name).cast(pl.String) for name in ("revision", "rows")},
+            **{name: _instant(pl.col(name)) for name in ("published_at", "promised_at")},
+            "date": pl.lit('"') + pl.col("date").dt.to_string("%Y-%m-%d") + pl.lit('"'),
+            "unresolved": pl.col("unresolved"),
+        }
+    )
+
+
 def retraction_payload(payload: str, supersedes: str) -> str:
     """Data object of a retraction: what was told, with the id of the event that told it."""
     data = {**json.loads(payload), "supersedes": supersedes}
@@ -95,13 +108,17 @@ def _context(column: Column) -> dict[str, pl.Expr]:
             column.name.removesuffix("_minor"): pl.lit('"') + shown + pl.lit('"'),
         }
     if column.kind == "timestamp":
-        text = value.dt.to_string(_INSTANT).str.replace(r"000Z$", "Z")
-        return {column.name: pl.lit('"') + text + pl.lit('"')}
+        return {column.name: _instant(value)}
     if column.kind == "json":
         return {column.name: value}
     if column.kind in ("int64", "quantity", "boolean"):
         return {column.name: value.cast(pl.String)}
     return {column.name: _text(value)}
+
+
+def _instant(value: pl.Expr) -> pl.Expr:
+    """An instant as JSON: RFC 3339 in UTC, milliseconds where they are exact."""
+    return pl.lit('"') + value.dt.to_string(_INSTANT).str.replace(r"000Z$", "Z") + pl.lit('"')
 
 
 def _text(value: pl.Expr) -> pl.Expr:

@@ -8,27 +8,28 @@ from sqlalchemy import Select, or_, select
 
 from pipelines.config import Workspace
 from pipelines.delivery.instants import micros
+from pipelines.delivery.outbox import SOURCES, changed_partitions
 from pipelines.storage.control import open_control, reading
-from pipelines.storage.control.tables import deliveries, endpoints, outbox_partitions
+from pipelines.storage.control.tables import deliveries, endpoints
 
 
 def waiting(workspace: Workspace, tenant_id: str, now: datetime) -> list[str]:
-    """Names of what a delivery run would act on, sorted: changed event_log files and due deliveries with their try.
+    """Names of what a delivery run would act on, sorted: changed files of the lake and due deliveries with their try.
 
     The list changes when something new waits, so its hash can serve as the key of a run.
     """
-    files = {day.isoformat(): name for day, name in workspace.tenant(tenant_id).lake.files("event_log").items() if day}
+    tenant = workspace.tenant(tenant_id)
     engine = open_control(workspace.control_url)
     try:
+        changed = [
+            f"{source}/{day}={name}"
+            for source in SOURCES
+            for day, name in changed_partitions(engine, tenant, source).items()
+        ]
         with reading(engine) as connection:
-            partitions = select(outbox_partitions.c.date, outbox_partitions.c.file)
-            taken = {
-                day: file for day, file in connection.execute(partitions.where(outbox_partitions.c.tenant == tenant_id))
-            }
             due = connection.execute(_due(tenant_id, micros(now))).all()
     finally:
         engine.dispose()
-    changed = [f"{day}={name}" for day, name in files.items() if taken.get(day) != name]
     return sorted([*changed, *[f"{delivery}#{attempts}#{lease or ''}" for delivery, attempts, lease in due]])
 
 

@@ -54,7 +54,9 @@ def record_published(tenant: Tenant, revisions: Sequence[tuple[Day, Revision]], 
 
     A run that was killed between publishing and recording is made good by the next one, with a later ``published_at``.
     """
-    rows = [_row(tenant, day, revision, clock()) for day, revision in revisions]
+    # One instant for what was published together, so that the ledger tells a backfill from the day that is new.
+    now = clock()
+    rows = [_row(tenant, day, revision, now) for day, revision in revisions]
     if not rows:
         return
     found = pl.DataFrame(rows, schema=EXPORT_SLO.schema, orient="row")

@@ -41,4 +41,4 @@ def test_a_changed_log_waits(workspace: Workspace, tenant: Tenant, clock: FakeCl
         writer.put(DAY, transitions(transition(1)))
     run_event_log(tenant, [DAY])
     (entry,) = waiting(workspace, "acme", clock())
-    assert entry.startswith(DAY.isoformat())
+    assert entry.startswith(f"event_log/{DAY.isoformat()}=")
