@@ -6,15 +6,20 @@ Every address is checked at the socket. What an answer means is decided in ``ret
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from pipelines.delivery.guard import BLOCKED, check_url, public_socket
 from pipelines.delivery.redaction import excerpt
+from pipelines.delivery.resolver import ThreadResolver
 from pipelines.errors import UsageError
 from schemas.events import CONTENT_TYPE
 
@@ -22,7 +27,8 @@ TOTAL_SECONDS = 10.0
 #: An answer counts from its headers on; its body only serves the ledger and the reuse of the connection.
 BODY_SECONDS = 2.0
 READ_CAP = 64 * 1024
-CONNECTIONS = 256
+#: Bodies that are not longer and came with their headers are taken as they are, without waiting.
+SHORT_BODY = 4096
 
 
 @dataclass(frozen=True)
@@ -53,30 +59,52 @@ class Sender:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool) -> Answer:
         """Send one request; every failure becomes an answer, none is raised."""
-        try:
-            check_url(url, allow_private=allow_private)
-        except UsageError:
+        target = _checked(url, allow_private)
+        if target is None:
             return Answer(None, "blocked_url", 0)
         session = self._anywhere if allow_private else self._public
         started = time.perf_counter()
         try:
-            async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            async with session.post(target, data=body, headers=headers, allow_redirects=False) as response:
                 latency = _since(started)
                 received = await _read(response)
                 after = response.headers.get("Retry-After")
-                return Answer(response.status, None, latency, after, excerpt(received))
+                return Answer(response.status, None, latency, after, _kept(received))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(None, error_class(error), _since(started))
+
+
+@lru_cache(maxsize=4096)
+def _checked(url: str, allow_private: bool) -> URL | None:
+    """The URL as it is sent to; None where it is never sent to."""
+    try:
+        check_url(url, allow_private=allow_private)
+        return URL(url)
+    except (UsageError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _excerpt(received: bytes) -> str:
+    return excerpt(received)
+
+
+def _kept(received: bytes) -> str:
+    """What the ledger keeps; most receivers give one short answer again and again."""
+    return _excerpt(received) if len(received) <= SHORT_BODY else excerpt(received)
 
 
 @asynccontextmanager
 async def open_sender(total_seconds: float = TOTAL_SECONDS) -> AsyncIterator[Sender]:
     """A sender whose connections are closed on leaving."""
-    async with (
-        _session(aiohttp.TCPConnector(socket_factory=public_socket, limit=CONNECTIONS), total_seconds) as public,
-        _session(aiohttp.TCPConnector(limit=CONNECTIONS), total_seconds) as anywhere,
-    ):
-        yield Sender(public, anywhere)
+    # Read now and not at import, so that SSL_CERT_FILE names the authorities of the process that sends.
+    trust = ssl.create_default_context()
+    # The worker bounds what is in flight; a bound here would let one endpoint's requests wait for another's.
+    common: dict[str, Any] = {"limit": 0, "ssl": trust}
+    public = aiohttp.TCPConnector(socket_factory=public_socket, resolver=ThreadResolver(), **common)
+    anywhere = aiohttp.TCPConnector(resolver=ThreadResolver(), **common)
+    async with _session(public, total_seconds) as strict, _session(anywhere, total_seconds) as free:
+        yield Sender(strict, free)
 
 
 def error_class(error: BaseException) -> str:
@@ -107,10 +135,14 @@ def _session(connector: aiohttp.TCPConnector, total_seconds: float) -> aiohttp.C
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
+    content = response.content
+    length = response.content_length
+    if length is not None and length <= SHORT_BODY and content.is_eof():
+        return content.read_nowait()
     received = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in response.content.iter_chunked(8192):
+            async for chunk in content.iter_chunked(8192):
                 received += chunk[: READ_CAP - len(received)]
                 if len(received) >= READ_CAP:
                     # What is left is not read, so the connection cannot be used again.

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Engine, func, select
 
 from pipelines.config import Tenant, Workspace
-from pipelines.delivery.claims import Outcome
 from pipelines.delivery.client import TOTAL_SECONDS
 from pipelines.delivery.destinations import sync_destinations
 from pipelines.delivery.instants import Clock, micros
 from pipelines.delivery.outbox import Filled, sync_outbox
+from pipelines.delivery.settling import Outcome
 from pipelines.delivery.worker import Worker, drain, stay
 from pipelines.errors import MurmurError
 from pipelines.storage.control import open_control, reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 EXCERPT_BYTES = 1024
@@ -36,6 +37,7 @@ def excerpt(body: bytes) -> str:
     return printable.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
+@lru_cache(maxsize=4096)
 def bare_url(url: str) -> str:
     """A URL without user, query and fragment, which may hold tokens."""
     parts = urlsplit(url)

@@ -1,6 +1,9 @@
 """The worker: takes over what is due, sends it, settles it. At least once; the receiver tells copies by the id.
 
 The resident command and the bounded job run the same function. Clock, randomness and the client are passed in.
+
+A delivery counts as in flight from its claim until what came of it is committed, so a process that is killed leaves at
+most one copy for each of the ``WINDOW`` that are in flight, and nothing is missing: their leases end.
 """
 
 from __future__ import annotations
@@ -8,28 +11,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
-from pipelines.delivery.claims import Attempt, Claim, Outcome, Want, claim, settle
-from pipelines.delivery.client import TOTAL_SECONDS, Answer, Sender, open_sender
-from pipelines.delivery.envelope import TooLargeError
-from pipelines.delivery.formats import fitting
+from pipelines.delivery.attempting import attempt
+from pipelines.delivery.claims import ALONE, Claim, Taken, Want, something_due, take
+from pipelines.delivery.client import TOTAL_SECONDS, Sender, open_sender
 from pipelines.delivery.instants import SECOND, Clock, micros
-from pipelines.delivery.redaction import bare_url
-from pipelines.delivery.request import prepare
-from pipelines.delivery.retry import Decision, decide
-from pipelines.errors import MurmurError
+from pipelines.delivery.loop import run_loop
+from pipelines.delivery.patience import Patience
+from pipelines.delivery.settling import Attempt, Outcome, record
+from pipelines.storage.control import writing
 from pipelines.storage.control.cipher import Cipher
-from pipelines.storage.control.engine import ControlError
 
-MAX_IN_FLIGHT = 128
+#: Deliveries in flight at once; half of them at most are retries.
+WINDOW = 512
 #: Longer than any attempt with its commit may take, so that only a worker that died or hung loses a lease.
 LEASE_SECONDS = 60
-IDLE_SECONDS = 0.2
-PATIENCE_SECONDS = 1.0
+#: What was answered is settled together: so many at once, or after so long.
+BATCH = 256
+GATHER_SECONDS = 0.02
+IDLE_SECONDS = 0.05
+#: More posts are begun at once only while claims wait although these are busy: a quick receiver needs few connections,
+#: and many of them cost more than they bring; a slow one gets all of the window soon enough.
+SLICE = 32
+SLICE_SECONDS = 0.01
+#: How long a bounded run goes on for endpoints that only wait for their rate.
+BOUND_SECONDS = 300.0
+#: How long a bounded run, or a worker that was told to stop, waits for a database that is away.
+PATIENCE_SECONDS = 60.0
 LOG = logging.getLogger(__name__)
 
 
@@ -45,6 +61,7 @@ class Worker:
         randomness: for jitter and lease tokens.
         total_seconds: deadline of one request.
         lease_seconds: how long a claim holds.
+        observe: told of every settled attempt, for metrics.
     """
 
     engine: Engine
@@ -54,6 +71,7 @@ class Worker:
     randomness: random.Random = field(default_factory=random.SystemRandom)
     total_seconds: float = TOTAL_SECONDS
     lease_seconds: int = LEASE_SECONDS
+    observe: Callable[[Attempt, Outcome], None] | None = None
 
     def now(self) -> int:
         """Microseconds since the epoch."""
@@ -62,140 +80,138 @@ class Worker:
 
 def drain(worker: Worker, only: Collection[str] | None = None) -> dict[Outcome, int]:
     """Attempt once everything that is due now, or only some deliveries; how many had which outcome."""
-    return asyncio.run(_work(worker, worker.now(), only, lambda: False, lambda: None))
+    return run_loop(_Shift(worker, worker.now(), only, lambda: False).work())
 
 
 def stay(worker: Worker, stopped: Callable[[], bool], refill: Callable[[], None]) -> dict[Outcome, int]:
-    """Work until ``stopped``, finishing what is in flight; ``refill`` is called whenever there is time for it."""
-    return asyncio.run(_work(worker, None, None, stopped, refill))
+    """Work until ``stopped``, finishing what is in flight; ``refill`` is called beside it, again and again."""
+    return run_loop(_resident(_Shift(worker, None, None, stopped), refill))
 
 
-async def _work(
-    worker: Worker,
-    due_by: int | None,
-    only: Collection[str] | None,
-    stopped: Callable[[], bool],
-    refill: Callable[[], None],
-) -> dict[Outcome, int]:
-    counts: dict[Outcome, int] = {}
-    running: set[asyncio.Task[list[Attempt]]] = set()
-    async with open_sender(worker.total_seconds) as sender:
-        while True:
-            await asyncio.to_thread(refill)
-            if not stopped():
-                claims = await _taken(worker, MAX_IN_FLIGHT - len(running), due_by, only)
-                running |= {asyncio.create_task(_attempt(worker, sender, items)) for items in _requests(worker, claims)}
-            if not running:
-                if due_by is not None or stopped():
-                    return counts
-                await asyncio.sleep(IDLE_SECONDS)
-                continue
-            done, running = await asyncio.wait(
-                running, timeout=IDLE_SECONDS if due_by is None else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            if done:
-                for outcome in await _settled(worker, [made for task in done for made in task.result()]):
-                    counts[outcome] = counts.get(outcome, 0) + 1
-
-
-async def _taken(worker: Worker, limit: int, due_by: int | None, only: Collection[str] | None) -> list[Claim]:
+async def _resident(shift: _Shift, refill: Callable[[], None]) -> dict[Outcome, int]:
+    filling = asyncio.create_task(_refilling(shift.stopped, refill))
     try:
-        return await asyncio.to_thread(_take, worker, limit, due_by, only)
-    except ControlError as error:
-        if due_by is not None:
-            raise
-        # A resident worker outlives a database that is locked or away for a while.
-        LOG.warning("%s", error)
-        await asyncio.sleep(PATIENCE_SECONDS)
-        return []
+        return await shift.work()
+    finally:
+        filling.cancel()
 
 
-async def _settled(worker: Worker, made: list[Attempt]) -> list[Outcome]:
-    """Settle attempts; what was sent is worth waiting for the database, until the leases have surely ended."""
-    for _ in range(worker.lease_seconds):
+async def _refilling(stopped: Callable[[], bool], refill: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(1, thread_name_prefix="refill") as thread:
+        while not stopped():
+            await asyncio.get_running_loop().run_in_executor(thread, refill)
+            await asyncio.sleep(IDLE_SECONDS)
+
+
+class _Shift:
+    """One run of a worker: what is in flight, what is answered, and the turns that it takes with the database."""
+
+    def __init__(
+        self, worker: Worker, due_by: int | None, only: Collection[str] | None, stopped: Callable[[], bool]
+    ) -> None:
+        self.worker, self.due_by, self.only, self.stopped = worker, due_by, only, stopped
+        self.counts: dict[Outcome, int] = {}
+        self._claimed: deque[tuple[Claim, float]] = deque()
+        self._running: dict[str, Claim] = {}
+        self._answered: list[Attempt] = []
+        self._worth_it, self._begin = asyncio.Event(), asyncio.Event()
+        self._end = time.monotonic() + BOUND_SECONDS
+        self._patience = Patience(self._given_up)
+        # The database has a thread of its own: neither names nor refills make it wait.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="control")
+
+    async def work(self) -> dict[Outcome, int]:
+        """Take turns until there is nothing left to do; how many attempts had which outcome."""
         try:
-            return await asyncio.to_thread(settle, worker.engine, made)
-        except ControlError as error:
-            LOG.warning("%s", error)
-            await asyncio.sleep(PATIENCE_SECONDS)
-    return []
+            async with open_sender(self.worker.total_seconds) as sender:
+                beginning = asyncio.create_task(self._begin_claimed(sender))
+                try:
+                    while await self._turn():
+                        await self._gather()
+                finally:
+                    beginning.cancel()
+            return self.counts
+        finally:
+            self._thread.shutdown()
 
+    async def _turn(self) -> bool:
+        """Settle what was answered and claim what is due; whether there is more to do."""
+        settling, self._answered = self._answered, []
+        self._worth_it.clear()
+        taken = await self._patience.with_database(lambda: self._exchanged(settling))
+        begun = time.monotonic()
+        self._claimed.extend((item, begun) for item in taken.claims)
+        if taken.claims:
+            self._begin.set()
+        if self._claimed or self._running or self._answered:
+            return True
+        if self.due_by is not None:
+            return taken.paced and time.monotonic() < self._end
+        return not self.stopped()
 
-def _take(worker: Worker, limit: int, due_by: int | None, only: Collection[str] | None) -> list[Claim]:
-    if limit <= 0:
-        return []
-    want = Want(tuple(worker.hosts), limit, worker.lease_seconds * SECOND, due_by, only)
-    return claim(worker.engine, want, worker.now(), f"{worker.randomness.getrandbits(128):032x}")
+    async def _begin_claimed(self, sender: Sender) -> None:
+        """See to it that what was claimed is sent, by few at once where few are enough."""
+        async with asyncio.TaskGroup() as senders:
+            while True:
+                await self._begin.wait()
+                self._begin.clear()
+                while self._claimed:
+                    for _ in range(min(SLICE, len(self._claimed))):
+                        senders.create_task(self._send_claimed(sender))
+                    await asyncio.sleep(SLICE_SECONDS)
 
+    async def _send_claimed(self, sender: Sender) -> None:
+        """Make attempts for as long as claims wait."""
+        while self._claimed:
+            item, claimed = self._claimed.popleft()
+            self._running[item.delivery_id] = item
+            made = await attempt(self.worker, sender, item, claimed)
+            del self._running[item.delivery_id]
+            if made is not None:
+                self._answered.append(made)
+            if len(self._answered) >= BATCH or not (self._running or self._claimed):
+                self._worth_it.set()
 
-def _requests(worker: Worker, claims: list[Claim]) -> list[list[Claim]]:
-    """The claims of each request: one, or several first attempts where the endpoint takes batches."""
-    alone = [[item] for item in claims if item.attempts or item.target.manner.batch_max == 1]
-    batched: dict[str, list[Claim]] = {}
-    for item in claims:
-        if not item.attempts and item.target.manner.batch_max > 1:
-            batched.setdefault(item.target.endpoint_id, []).append(item)
-    seconds = worker.now() // SECOND
-    for items in batched.values():
-        manner, host = items[0].target.manner, worker.hosts[items[0].event.tenant]
-        groups = fitting([item.event for item in items], manner, host, seconds)
-        alone += [[items[position] for position in group] for group in groups]
-    return alone
+    async def _gather(self) -> None:
+        """Wait until a turn is worth it: enough was answered, or for a short while."""
+        seconds = GATHER_SECONDS if self._answered or self._running else IDLE_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._worth_it.wait()
 
+    async def _exchanged(self, settling: list[Attempt]) -> Taken:
+        loop = asyncio.get_running_loop()
+        outcomes, taken = await loop.run_in_executor(self._thread, self._exchange, settling)
+        for made, outcome in zip(settling, outcomes, strict=True):
+            self.counts[outcome] = self.counts.get(outcome, 0) + 1
+            if self.worker.observe is not None:
+                self.worker.observe(made, outcome)
+        return taken
 
-async def _attempt(worker: Worker, sender: Sender, items: list[Claim]) -> list[Attempt]:
-    """Make one attempt of one request; whatever happens becomes a row of the ledger for each delivery in it."""
-    at = worker.now()
-    answer = await _send(worker, sender, items, at)
-    finished = worker.now()
-    made = [_attempted(worker, item, answer, at, finished) for item in items]
-    # Which event of a batch was refused is not said, so each is tried again alone, as retries are.
-    refused = len(made) > 1 and made[0].decision.verdict == "dead" and not made[0].decision.disable
-    return [replace(one, decision=Decision("retry", next_attempt_at=finished)) for one in made] if refused else made
+    def _exchange(self, settling: list[Attempt]) -> tuple[list[Outcome], Taken]:
+        """One transaction: results go in, claims come out."""
+        worker, now = self.worker, self.worker.now()
+        want = self._want(settling)
+        if not settling and (want.limit <= 0 or not something_due(worker.engine, want, now)):
+            return [], Taken([])
+        with writing(worker.engine, alone=ALONE) as connection:
+            outcomes = record(connection, settling)
+            if want.limit <= 0:
+                return outcomes, Taken([])
+            return outcomes, take(connection, want, now, f"{worker.randomness.getrandbits(128):032x}")
 
+    def _want(self, settling: list[Attempt]) -> Want:
+        held = [*self._running.values(), *(item for item, _ in self._claimed)]
+        return Want(
+            tenants=tuple(self.worker.hosts),
+            limit=0 if self.stopped() else WINDOW - len(held) - len(self._answered),
+            lease_micros=self.worker.lease_seconds * SECOND,
+            due_by=self.due_by,
+            only=self.only,
+            retries=max(0, WINDOW // 2 - sum(item.attempts > 0 for item in held)),
+            held={item.delivery_id for item in held} | {made.claim.delivery_id for made in self._answered},
+        )
 
-def _attempted(worker: Worker, item: Claim, answer: Answer, at: int, finished: int) -> Attempt:
-    decision = decide(
-        answer.status,
-        answer.error_class,
-        retry_after=answer.retry_after,
-        attempts=item.attempts + 1,
-        first_attempt_at=item.first_attempt_at or at,
-        now=finished,
-        jitter=worker.randomness.random(),
-    )
-    if item.purpose == "test" and decision.verdict == "retry":
-        decision = Decision("dead", pause_until=decision.pause_until)
-    return Attempt(
-        claim=item,
-        at=at,
-        finished_at=finished,
-        url=bare_url(item.target.url),
-        decision=decision,
-        status=answer.status,
-        error_class=answer.error_class or _status_class(answer.status),
-        latency_ms=answer.latency_ms,
-        response=answer.response,
-    )
-
-
-async def _send(worker: Worker, sender: Sender, items: Sequence[Claim], at: int) -> Answer:
-    target = items[0].target
-    if target.mode == "sandbox":
-        return Answer(204, None, 0)
-    try:
-        host = worker.hosts[items[0].event.tenant]
-        request = prepare([item.event for item in items], target, host, worker.cipher, at)
-    except TooLargeError:
-        return Answer(None, "too_large", 0)
-    except MurmurError:
-        return Answer(None, "unreadable_secret", 0)
-    except (ValueError, KeyError):
-        return Answer(None, "invalid_event", 0)
-    return await sender.post(target.url, request.headers, request.body, allow_private=target.allow_private)
-
-
-def _status_class(status: int | None) -> str | None:
-    if status is None or 200 <= status < 300:
-        return None
-    return "redirect" if 300 <= status < 400 else f"status_{status}"
+    def _given_up(self, waited: float) -> bool:
+        """A resident worker outlives any outage; a bounded one, or one that shall stop, does not wait for ever."""
+        return (self.due_by is not None or self.stopped()) and waited >= PATIENCE_SECONDS

@@ -8,12 +8,13 @@ from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
 from pipelines.delivery import endpoints, replay
-from pipelines.delivery.claims import Attempt, Claim, Want, claim, settle
+from pipelines.delivery.claims import Claim, Want, claim
 from pipelines.delivery.deliver import Control
 from pipelines.delivery.instants import SECOND, micros
 from pipelines.delivery.ledger import attempts_of
 from pipelines.delivery.receiver import construct_event, verify_webhook
 from pipelines.delivery.retry import Decision
+from pipelines.delivery.settling import Attempt, settle
 from pipelines.delivery.signing import make_secret
 from pipelines.delivery.worker import drain
 from pipelines.storage.control import reading, writing

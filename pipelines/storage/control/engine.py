@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from pipelines.errors import MurmurError
 
@@ -63,10 +63,20 @@ def writing(engine: Engine, alone: str | None = None) -> Iterator[Connection]:
 def _plain_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        # The driver's words alone: the whole message repeats the statement.
-        where = engine.url.render_as_string(hide_password=True)
-        raise ControlError(f"control data at {where}: {error.orig}; nothing was changed, try again") from None
+    except (OperationalError, InterfaceError) as error:
+        raise _said(engine, error) from None
+    except DBAPIError as error:
+        # A connection that broke off in the middle has other names in some drivers.
+        if not error.connection_invalidated:
+            raise
+        raise _said(engine, error) from None
+
+
+def _said(engine: Engine, error: DBAPIError) -> ControlError:
+    """The first line of the driver's words alone: the whole message repeats the statement."""
+    where = engine.url.render_as_string(hide_password=True)
+    line = next(iter(str(error.orig).strip().splitlines()), "no reason given")
+    return ControlError(f"control data at {where}: {line}; nothing was changed, try again")
 
 
 def _engine(url: URL) -> Engine:
