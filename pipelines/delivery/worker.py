@@ -41,7 +41,7 @@ IDLE_SECONDS = 0.05
 #: More posts are begun at once only while claims wait although these are busy: a quick receiver needs few connections,
 #: and many of them cost more than they bring; a slow one gets all of the window soon enough.
 SLICE = 32
-SLICE_SECONDS = 0.01
+SLICE_SECONDS = 0.02
 #: How long a bounded run goes on for endpoints that only wait for their rate.
 BOUND_SECONDS = 300.0
 #: How long a bounded run, or a worker that was told to stop, waits for a database that is away.
