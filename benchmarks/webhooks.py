@@ -133,8 +133,8 @@ def posts(base: str, count: int) -> Figures:
                     given = event(number)
                     told = Event(**{**given, "sequence": number})
                     item = Claim(f"dl_{number}", "event", 0, None, "token", target, told)
-                    made = await attempt(means, sender, item, time.monotonic())
-                    assert made is not None and made.decision.verdict == "delivered", made
+                    (made,) = await attempt(means, sender, [item], time.monotonic())
+                    assert made.decision.verdict == "delivered", made
 
             await asyncio.gather(*[client() for _ in range(CLIENTS)])
 
@@ -263,9 +263,8 @@ def rates(fresh: Callable[[str], str], folder: Path, count: int, rounds: int) ->
             cases[kind] = partial(sent_from, fresh, kind, base, count)
         found = interleaved(cases, rounds)
     alone = found["client alone"]
-    print(
-        f"\n{count} signed posts, {load()}\n{'':14s} {'posts/s':>9s} {'CPU us a post':>14s} {'x rate':>7s} {'x CPU':>7s}"
-    )
+    print(f"\n{count} signed posts, {load()}")
+    print(f"{'':14s} {'posts/s':>9s} {'CPU us a post':>14s} {'x rate':>7s} {'x CPU':>7s}")
     for name, row in found.items():
         ratios = f"{alone['wall'] / row['wall']:7.2f} {row['cpu'] / alone['cpu']:7.2f}"
         print(f"{name:14s} {count / row['wall']:9.0f} {row['cpu'] / count * 1e6:14.0f} {ratios}")

@@ -1,23 +1,24 @@
-"""One attempt at a claimed delivery: the request is made, sent, and what follows is decided. No SQL here."""
+"""Attempts at claimed deliveries: the requests are made, sent, and what follows is decided. No SQL here."""
 
 from __future__ import annotations
 
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pipelines.delivery.claims import Claim
 from pipelines.delivery.client import Answer, Sender
-from pipelines.delivery.envelope import TooLargeError, encode, envelope
+from pipelines.delivery.envelope import TooLargeError
+from pipelines.delivery.formats import fitting
 from pipelines.delivery.instants import SECOND
 from pipelines.delivery.redaction import bare_url
+from pipelines.delivery.request import prepare
 from pipelines.delivery.retry import Decision, decide
 from pipelines.delivery.settling import Attempt
-from pipelines.delivery.signing import signature_headers
-from pipelines.delivery.target import secrets_of
-from pipelines.errors import MurmurError
+from pipelines.errors import MurmurError, unforeseen
 from pipelines.storage.control.cipher import Cipher
 
 LOG = logging.getLogger(__name__)
@@ -50,26 +51,47 @@ class Means(Protocol):
         """Microseconds since the epoch."""
 
 
-async def attempt(means: Means, sender: Sender, item: Claim, claimed: float) -> Attempt | None:
-    """Make one attempt; whatever happens becomes a row of the ledger.
+def requests_of(means: Means, claims: Sequence[Claim]) -> list[list[Claim]]:
+    """The claims of each request: one, or several first attempts where the endpoint takes batches."""
+    alone = [[item] for item in claims if item.attempts or item.target.manner.batch_max == 1]
+    batched: dict[str, list[Claim]] = {}
+    for item in claims:
+        if not item.attempts and item.target.manner.batch_max > 1:
+            batched.setdefault(item.target.endpoint_id, []).append(item)
+    for items in batched.values():
+        manner, host = items[0].target.manner, means.hosts[items[0].event.tenant]
+        groups = fitting([item.event for item in items], manner, host, means.now() // SECOND)
+        alone += [[items[position] for position in group] for group in groups]
+    return alone
+
+
+async def attempt(means: Means, sender: Sender, items: Sequence[Claim], claimed: float) -> list[Attempt]:
+    """Make one attempt of one request; whatever happens becomes a row of the ledger for each delivery in it.
 
     Args:
         means: clock, secrets and settings.
         sender: the HTTP client.
-        item: what is attempted.
+        items: what is attempted.
         claimed: monotonic seconds when it was claimed.
 
     Returns:
-        None where nothing was sent because the lease may end before an answer does: this process was paused, and
+        Nothing where nothing was sent because the lease may end before an answer does: this process was paused, and
         somebody else may hold the delivery by now.
     """
     started = time.monotonic()
     if started - claimed > means.lease_seconds - means.total_seconds:
-        return None
+        return []
     at = means.now()
-    answer = await _send(means, sender, item, at)
+    answer = await _send(means, sender, items, at)
     # The wall clock may have been set in between; what an attempt takes is told by one that only goes forward.
     finished = at + int((time.monotonic() - started) * SECOND)
+    made = [_attempted(means, item, answer, at, finished) for item in items]
+    # Which event of a batch was refused is not said, so each is tried again alone, as retries are.
+    refused = len(made) > 1 and made[0].decision.verdict == "dead" and not made[0].decision.disable
+    return [replace(one, decision=Decision("retry", next_attempt_at=at)) for one in made] if refused else made
+
+
+def _attempted(means: Means, item: Claim, answer: Answer, at: int, finished: int) -> Attempt:
     decision = decide(
         answer.status,
         answer.error_class,
@@ -94,20 +116,24 @@ async def attempt(means: Means, sender: Sender, item: Claim, claimed: float) -> 
     )
 
 
-async def _send(means: Means, sender: Sender, item: Claim, at: int) -> Answer:
-    if item.target.mode == "sandbox":
+async def _send(means: Means, sender: Sender, items: Sequence[Claim], at: int) -> Answer:
+    target = items[0].target
+    if target.mode == "sandbox":
         return Answer(204, None, 0)
     try:
-        seconds = at // SECOND
-        body = encode(envelope(item.event, means.hosts[item.event.tenant], seconds))
-        headers = signature_headers(secrets_of(means.cipher, item.target, at), item.event.event_id, seconds, body)
+        host = means.hosts[items[0].event.tenant]
+        request = prepare([item.event for item in items], target, host, means.cipher, at)
+        return await sender.post(target.url, request.headers, request.body, allow_private=target.allow_private)
     except TooLargeError:
         return Answer(None, "too_large", 0)
     except MurmurError:
         return Answer(None, "unreadable_secret", 0)
     except (ValueError, KeyError):
         return Answer(None, "invalid_event", 0)
-    return await sender.post(item.target.url, headers, body, allow_private=item.target.allow_private)
+    except Exception as error:
+        # One delivery that nobody foresaw must not end the worker, which has hundreds of others in flight.
+        LOG.error("an attempt failed inside: %s", unforeseen(error))
+        return Answer(None, "internal", 0)
 
 
 def _status_class(status: int | None) -> str | None:

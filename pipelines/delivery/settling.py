@@ -152,7 +152,7 @@ def _touch_endpoints(connection: Connection, done: Sequence[Attempt]) -> dict[st
     by_endpoint: dict[str, list[Attempt]] = {}
     for attempt in done:
         by_endpoint.setdefault(attempt.claim.target.endpoint_id, []).append(attempt)
-    columns = (endpoint_table.c[name] for name in ("endpoint_id", "tenant", "state", "paused_until", *_HEALTH))
+    columns = (endpoint_table.c[name] for name in ("endpoint_id", "tenant", "mode", "state", "paused_until", *_HEALTH))
     query = select(*columns).join(own, own.c.endpoint_id == endpoint_table.c.endpoint_id)
     ids = packed([{"endpoint_id": each} for each in by_endpoint])
     found = {row["endpoint_id"]: row for row in connection.execute(query, {"ids": ids}).mappings()}
@@ -167,10 +167,10 @@ def _touch(connection: Connection, row: RowMapping, made: Sequence[Attempt]) -> 
         return
     before = health = Health(*(row[name] for name in _HEALTH))
     recovered: Health | None = None
-    for attempt in made:
-        if attempt.claim.target.mode == "sandbox":
-            continue
-        found = breaker.after(health, attempt.status, attempt.error_class, attempt.at, attempt.finished_at)
+    # The deliveries of a batch share one request, which counts once.
+    asked = dict.fromkeys((attempt.status, attempt.error_class, attempt.at, attempt.finished_at) for attempt in made)
+    for answer in asked if row["mode"] == "live" else ():
+        found = breaker.after(health, *answer)
         if health.open_until is not None and found.open_until is None:
             recovered = health
         health = found

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
-from pipelines.delivery.attempting import attempt
+from pipelines.delivery.attempting import attempt, requests_of
 from pipelines.delivery.claims import ALONE, Claim, Taken, Want, something_due, take
 from pipelines.delivery.client import TOTAL_SECONDS, Sender, open_sender
 from pipelines.delivery.instants import SECOND, Clock, micros
@@ -111,7 +111,7 @@ class _Shift:
     ) -> None:
         self.worker, self.due_by, self.only, self.stopped = worker, due_by, only, stopped
         self.counts: dict[Outcome, int] = {}
-        self._claimed: deque[tuple[Claim, float]] = deque()
+        self._claimed: deque[tuple[list[Claim], float]] = deque()
         self._running: dict[str, Claim] = {}
         self._answered: list[Attempt] = []
         self._worth_it, self._begin = asyncio.Event(), asyncio.Event()
@@ -140,7 +140,7 @@ class _Shift:
         self._worth_it.clear()
         taken = await self._patience.with_database(lambda: self._exchanged(settling))
         begun = time.monotonic()
-        self._claimed.extend((item, begun) for item in taken.claims)
+        self._claimed.extend((items, begun) for items in requests_of(self.worker, taken.claims))
         if taken.claims:
             self._begin.set()
         if self._claimed or self._running or self._answered:
@@ -163,12 +163,12 @@ class _Shift:
     async def _send_claimed(self, sender: Sender) -> None:
         """Make attempts for as long as claims wait."""
         while self._claimed:
-            item, claimed = self._claimed.popleft()
-            self._running[item.delivery_id] = item
-            made = await attempt(self.worker, sender, item, claimed)
-            del self._running[item.delivery_id]
-            if made is not None:
-                self._answered.append(made)
+            items, claimed = self._claimed.popleft()
+            self._running.update((item.delivery_id, item) for item in items)
+            made = await attempt(self.worker, sender, items, claimed)
+            self._answered.extend(made)
+            for item in items:
+                del self._running[item.delivery_id]
             if len(self._answered) >= BATCH or not (self._running or self._claimed):
                 self._worth_it.set()
 
@@ -201,7 +201,7 @@ class _Shift:
             return outcomes, take(connection, want, now, f"{worker.randomness.getrandbits(128):032x}")
 
     def _want(self, settling: list[Attempt]) -> Want:
-        held = [*self._running.values(), *(item for item, _ in self._claimed)]
+        held = [*self._running.values(), *(item for items, _ in self._claimed for item in items)]
         return Want(
             tenants=tuple(self.worker.hosts),
             limit=0 if self.stopped() else WINDOW - len(held) - len(self._answered),
