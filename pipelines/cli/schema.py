@@ -21,7 +21,7 @@ _ledger = click.option(
 
 @click.group()
 def schema() -> None:
-    """Contracts of datasets, files and events: check, publish, list."""
+    """Contracts of datasets and files: check, publish, list, document."""
 
 
 @schema.command("check")
@@ -95,3 +95,16 @@ def list_contracts(ledger: Path, as_json: bool) -> None:
         )
         shown.append([name, newest.form, ", ".join(numbers), len(newest.columns), ", ".join(newest.key)])
     emit(rows, as_json, lambda: table(["name", "form", "versions", "columns", "key"], shown))
+
+
+@schema.command("docs")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the pages.")
+@click.option("--examples", is_flag=True, help="Simulate a small retailer for new example rows (half a minute).")
+@json_option
+def write_docs(out: Path, examples: bool, as_json: bool) -> None:
+    """Write the data dictionary and a JSON Schema of every dataset and file, with example rows."""
+    from pipelines.cli.schema_pages import known_examples, made_examples, write_pages
+
+    written = write_pages(out, made_examples() if examples else known_examples(out))
+    names = [str(path) for path in written]
+    emit(names, as_json, lambda: click.echo(f"{len(names)} pages below {out}"))

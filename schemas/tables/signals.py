@@ -19,7 +19,7 @@ SIGNAL_WINDOWS = Contract(
     primary_key=("date", "subject"),
     columns=(
         DATE,
-        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
+        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES, description="What kind of id subject is."),
         Column("subject", "string", required=True, description="Id of the product."),
         *(
             Column(
@@ -49,7 +49,7 @@ SIGNAL_SNAPSHOTS = Contract(
     columns=(
         DATE,
         Column("signal_id", "string", required=True, description="Which signal, with its window."),
-        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
+        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES, description="What kind of id subject is."),
         Column(
             "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
         ),
@@ -76,18 +76,23 @@ SIGNAL_CROSSINGS = Contract(
             "crossing_id", "string", required=True, description="Hash of tenant, signal, subject, state and instant."
         ),
         Column("signal_id", "string", required=True, description="Which signal, with its window."),
-        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES),
+        Column("subject_type", "string", required=True, enum=SUBJECT_TYPES, description="What kind of id subject is."),
         Column(
             "subject", "string", required=True, description="Id of the visitor, customer or product, by subject_type."
         ),
         Column("from_state", "string", description="State before; null for the first."),
         Column("to_state", "string", required=True, description="State after."),
-        Column("value_before", "ratio"),
-        Column("value_after", "ratio"),
+        Column("value_before", "ratio", description="Value before the crossing."),
+        Column("value_after", "ratio", description="Value after the crossing."),
         Column("threshold", "ratio", description="Bound that was crossed, where there is one."),
-        Column("direction", "string", required=True, enum=("up", "down")),
+        Column("direction", "string", required=True, enum=("up", "down"), description="Which way."),
         Column("effective_at", "timestamp", required=True, description="Instant of the data at which it became true."),
-        Column("suppressed_by", "string", enum=("cooldown", "dwell")),
+        Column(
+            "suppressed_by",
+            "string",
+            enum=("cooldown", "dwell"),
+            description="Why nobody was told; null where it counts.",
+        ),
         Column("definition_version", "string", required=True, description="Hash of the resolved definition."),
         Column(
             "place",
@@ -113,7 +118,7 @@ SIGNAL_METRICS = Contract(
         ),
         Column("signal_id", "string", description="Which signal; null for all together."),
         Column("state", "string", description="For sku_in_state."),
-        Column("count", "int64", required=True, minimum=0),
+        Column("count", "int64", required=True, minimum=0, description="How many."),
         Column("of", "int64", required=True, minimum=0, description="What the count is a part of."),
         Column("share", "ratio", description="count over of; null where that is 0."),
     ),
@@ -126,7 +131,13 @@ VISITOR_SIGNAL_SNAPSHOTS = Contract(
     columns=(
         DATE,
         Column("signal_id", "string", required=True, description="Which signal."),
-        Column("subject_type", "string", required=True, enum=("visitor", "customer")),
+        Column(
+            "subject_type",
+            "string",
+            required=True,
+            enum=("visitor", "customer"),
+            description="What kind of id subject is.",
+        ),
         Column("subject", "string", required=True, description="Id of the visitor or customer, by subject_type."),
         Column("item", "string", description="Category of an affinity, product of a top signal; null for the others."),
         Column("value", "ratio", description="One division of two integers; null where there is only a state."),

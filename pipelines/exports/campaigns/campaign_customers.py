@@ -1,6 +1,6 @@
 """``campaign_customers.csv``: every customer selected for a campaign and how far the message got.
 
-``status`` is the furthest stage in the order of ``schemas.exports.STAGES``. ``failed_at`` and ``failure_code`` are
+``status`` is the furthest of ``schemas.campaign_files.STAGES``. ``failed_at`` and ``failure_code`` are
 those of the last failure; other ``_at`` columns are the first of their kind. Opens and clicks by bots are left out.
 """
 
