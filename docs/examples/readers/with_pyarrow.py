@@ -14,7 +14,8 @@ def dataset(root: str, name: str) -> pyarrow.dataset.Dataset:
     """All days of a Parquet dataset, with every column that a day has."""
     days = pyarrow.dataset.dataset(f"{root}/{name}", format="parquet", partitioning=DAYS)
     schemas = [day.physical_schema.remove_metadata() for day in days.get_fragments()]
-    return days.replace_schema(pa.unify_schemas(schemas).append(DATE))
+    # Permissive, since text is string or large_string, by the writer of a file.
+    return days.replace_schema(pa.unify_schemas(schemas, promote_options="permissive").append(DATE))
 
 
 def file(root: str, name: str) -> pa.Table:
