@@ -15,7 +15,8 @@ def dataset(root: str, name: str) -> pyarrow.dataset.Dataset:
     days = pyarrow.dataset.dataset(f"{root}/{name}", format="parquet", partitioning=DAYS)
     schemas = [day.physical_schema.remove_metadata() for day in days.get_fragments()]
     # Permissive, since text is string or large_string, by the writer of a file.
-    return days.replace_schema(pa.unify_schemas(schemas, promote_options="permissive").append(DATE))
+    schema = pa.unify_schemas(schemas, promote_options="permissive").append(DATE)
+    return pyarrow.dataset.dataset(f"{root}/{name}", schema, format="parquet", partitioning=DAYS)
 
 
 def file(root: str, name: str) -> pa.Table:
