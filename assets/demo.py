@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -232,7 +233,7 @@ def show_next(run: Demo, cohort: str, subject: str) -> None:
         f"\nfiles\n  lake     {home}/lake/{TENANT}\n  Parquet  {home}/buckets/s3\n  CSV      {home}/buckets/gcs\n"
         "\ntry next\n"
         "  make ui\n"
-        f"  {murmur} cohort explain {cohort} {subject} --tenant {TENANT} --as-of {run.last}\n"
+        f"  {murmur} cohort explain {shlex.quote(cohort)} {subject} --tenant {TENANT} --as-of {run.last}\n"
         f'  {murmur} query --tenant {TENANT} "{query}"',
         highlight=False,
         soft_wrap=True,
