@@ -56,6 +56,7 @@ docs: setup  ## write the pages that are made from definitions
 	@$(BIN)/python -m pipelines.cli cohort gallery --out docs/cohorts.md
 	@$(BIN)/python -m pipelines.cli signal page --out docs/visitor-signals.md
 	@$(BIN)/python -m pipelines.cli schema docs --examples --out docs
+	@$(BIN)/python -m pipelines.cli webhook pages --out docs
 
 fault: setup  ## the long checks: more orders, more crashes
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 -m "nightly or not nightly" tests/properties tests/faults

@@ -8,6 +8,7 @@ import signal
 import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ import click
 from pipelines.cli.output import emit, json_option, note, table, tenant_option
 from pipelines.config import Workspace
 from pipelines.delivery import deliver as delivery
-from pipelines.delivery import endpoints, replay
+from pipelines.delivery import endpoints, event_pages, replay
 from pipelines.delivery.instants import micros, rfc3339
 from pipelines.delivery.ledger import attempts_of, listed_deliveries
 from pipelines.delivery.signing import SECRET_BYTES, make_secret
@@ -199,6 +200,16 @@ def replay_command(
         raise UsageError("name a delivery, or an endpoint with both --from and --to")
     said = f"{result['again']} deliveries are due again, {result['new']} are new; send them with: murmur deliver --once"
     emit(result, as_json, lambda: note(said))
+
+
+@webhook.command("pages", hidden=True)
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the guides.")
+def write_pages(out: Path) -> None:
+    """Write the pages about events: a schema and an example of each type, and a list."""
+    for path, text in event_pages.pages().items():
+        file = out / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
 
 
 @click.command()
