@@ -74,6 +74,13 @@ class References(Strict):
     max_age_days: int = Field(default=7, ge=0, description="days of data, counted from the row's first version")
 
 
+class ReferralSource(Strict):
+    """How referral events are posted to this tenant."""
+
+    secret_env: str = Field(description="environment variable that holds the secret which they are signed with")
+    previous_secret_env: str | None = Field(default=None, description="likewise, while a secret is exchanged")
+
+
 class Change(Strict):
     """When the present definition of a cohort begins to count."""
 
@@ -95,6 +102,7 @@ class TenantConfig(Strict):
     exports: ExportTargets = ExportTargets()
     inbox: tuple[InboxSource, ...] = Field(default=(), description="URLs; inbox/<tenant> under home by default")
     references: References = References()
+    referrals: ReferralSource | None = Field(default=None, description="referral events that are posted here")
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
     raw_retention_days: int = Field(default=90, ge=1, description="how long received bytes stay in the vault")
     vault_key: Literal["file", "required"] = Field(

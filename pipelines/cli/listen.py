@@ -64,12 +64,20 @@ class Inbox:
                 self.full.set()
 
 
+def identified(event: dict[str, Any], message_id: str | None) -> dict[str, Any]:
+    """The event with the id by which it is known; Flock's shape has none in its body, the request has."""
+    return event if "id" in event or message_id is None else {**event, "id": message_id}
+
+
 def line_of(event: dict[str, Any]) -> str:
-    """One line: type, subject, cohort and value."""
+    """One line: type, subject, what it is about, and its value or state."""
     data = event.get("data") or {}
     amount = data.get("cart_total_value") or data.get("ltv")
-    value = f"{amount} {data.get('currency') or ''}".rstrip() if amount else "-"
-    return f"{event.get('type')}  {event.get('subject')}  {data.get('cohort_id') or '-'}  {value}"
+    value = f"{amount} {data.get('currency') or ''}".rstrip() if amount else data.get("to_state")
+    about = next((data[name] for name in ("cohort_id", "signal_id", "dataset", "entity_id") if data.get(name)), None)
+    kind = event.get("type") or event.get("name")
+    subject = event.get("subject") or f"{event.get('entity')}:{event.get('entityId')}"
+    return f"{kind}  {subject}  {about or '-'}  {value or '-'}"
 
 
 def make_server(port: int, secret: str, take: Callable[[dict[str, Any]], None]) -> ThreadingHTTPServer:
@@ -86,11 +94,11 @@ def make_server(port: int, secret: str, take: Callable[[dict[str, Any]], None]) 
                 self._answer(413 if length.isdigit() else 411, {"error": "A body of at most 1 MiB is taken"})
                 return
             payload = self.rfile.read(int(length))
-            status, answer, event = respond(secret, dict(self.headers.items()), payload)
+            status, answer, events = respond(secret, dict(self.headers.items()), payload)
             # Taken before it is answered: what was answered with 200 is not sent again.
-            if event is not None:
-                take(event)
-            else:
+            for event in events:
+                take(identified(event, self.headers.get("webhook-id")))
+            if status != 200:
                 note(f"refused with {status}: {answer['error']}")
             self._answer(status, answer)
 

@@ -13,6 +13,7 @@ from typing import Literal
 from pipelines.config import InboxSource, Tenant
 from pipelines.errors import UsageError
 from pipelines.landing.free_text import kept_name
+from pipelines.landing.received import received_folder
 from pipelines.landing.source import format_of
 from pipelines.storage.objects import Found, LocalStore, ObjectStore, open_store
 from schemas.entities import ENTITIES
@@ -67,7 +68,7 @@ class Inbox:
 
 
 def inboxes(tenant: Tenant) -> list[Inbox]:
-    """The tenant's inboxes, the folder ``inbox/<tenant>`` under home where none is configured.
+    """The tenant's inboxes, the folder ``inbox/<tenant>`` under home where none is configured, and what was posted.
 
     Raises:
         UsageError: a URL is none, or a variable that the configuration names is not set.
@@ -80,6 +81,8 @@ def inboxes(tenant: Tenant) -> list[Inbox]:
             raise UsageError(f"tenant {tenant.id}: inbox names {source.external_id_env}, which is not set")
         store = open_store(source.url, role_arn=source.role_arn, external_id=external_id)
         found.append(Inbox(store, source.after))
+    if (posted := received_folder(tenant)).is_dir():
+        found.append(Inbox(LocalStore(posted), "delete"))
     return found
 
 

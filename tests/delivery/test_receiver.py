@@ -12,6 +12,7 @@ from pipelines.delivery.receiver import (
     MissingSignatureError,
     SignatureError,
     construct_event,
+    construct_events,
     respond,
     verify_webhook,
 )
@@ -29,12 +30,12 @@ def signed(timestamp: int = NOW, secrets: tuple[str, ...] = (SECRET,)) -> tuple[
 
 def test_a_good_request_is_answered_200() -> None:
     headers, body = signed()
-    assert respond(SECRET, headers, body, now=NOW) == (200, {"received": True}, {"id": "evt", "timestamp": NOW})
+    assert respond(SECRET, headers, body, now=NOW) == (200, {"received": True}, [{"id": "evt", "timestamp": NOW}])
 
 
 def test_a_missing_signature_is_401() -> None:
     _, body = signed()
-    assert respond(SECRET, {}, body, now=NOW) == (401, {"error": "Missing signature header"}, None)
+    assert respond(SECRET, {}, body, now=NOW) == (401, {"error": "Missing signature header"}, [])
     with pytest.raises(MissingSignatureError):
         construct_event(SECRET, None, body, now=NOW)
     with pytest.raises(MissingSignatureError):
@@ -55,8 +56,8 @@ def test_anything_that_was_changed_is_400(tamper: str) -> None:
         headers["webhook-id"] = "evt2"
     if tamper == "not_ascii":
         headers["X-Flock-Signature"] = "é" * 64
-    status, answer, event = respond(secret, headers, body, now=NOW)
-    assert (status, event) == (400, None)
+    status, answer, events = respond(secret, headers, body, now=NOW)
+    assert (status, events) == (400, [])
     assert "error" in answer
 
 
@@ -79,7 +80,28 @@ def test_either_of_two_live_secrets_verifies() -> None:
     assert verify_webhook(OTHER, headers, body, now=NOW)["id"] == "evt"
 
 
-@pytest.mark.parametrize("body", [b"[]", b"nothing", b'{"timestamp": true}', b'{"timestamp": "1"}', b"\xff"])
+def test_a_batch_is_a_list_of_events_and_each_is_checked() -> None:
+    events = [{"id": "a", "timestamp": NOW}, {"id": "b", "timestamp": NOW}]
+    body = json.dumps(events).encode()
+    headers = signature_headers([SECRET], "batch_1", NOW, body)
+    assert respond(SECRET, headers, body, now=NOW) == (200, {"received": True}, events)
+    with pytest.raises(SignatureError, match="batch"):
+        construct_event(SECRET, headers["X-Flock-Signature"], body, now=NOW)
+    stale = json.dumps([events[0], {"id": "b", "timestamp": NOW - 301}]).encode()
+    with pytest.raises(SignatureError, match="too far"):
+        construct_events(SECRET, flock_signature(SECRET, stale), stale, now=NOW)
+
+
+@pytest.mark.parametrize(("timestamp", "taken"), [("2026-01-01T01:00:00+01:00", True), ("2026-01-01T00:00:00", False)])
+def test_a_timestamp_may_be_iso_text_with_an_offset(timestamp: str, taken: bool) -> None:
+    body = json.dumps({"timestamp": timestamp}).encode()
+    headers = {"X-Flock-Signature": flock_signature(SECRET, body)}
+    assert (respond(SECRET, headers, body, now=NOW)[0] == 200) is taken
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"[1]", b'{"timestamp": NaN}', b"nothing", b'{"timestamp": true}', b'{"timestamp": "1"}', b"\xff"]
+)
 def test_a_signed_body_that_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(SignatureError):
         construct_event(SECRET, flock_signature(SECRET, body), body, now=NOW)
