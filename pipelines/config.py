@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.calendar import FIRST_DAY, LAST_DAY, known_zone
 from pipelines.errors import UsageError
@@ -42,6 +42,15 @@ class BucketTarget(Strict):
     url: str | None = Field(default=None, description="file://, s3:// or gs:// root; the local bucket where not given")
     role_arn: str | None = None
     external_id_env: str | None = Field(default=None, description="environment variable that holds the external id")
+    owner: str | None = Field(
+        default=None, pattern=r"^\d{12}$", description="AWS account of the bucket; the role's where not given"
+    )
+
+    @model_validator(mode="after")
+    def _role_asks_for_an_external_id(self) -> BucketTarget:
+        if self.role_arn and not self.external_id_env:
+            raise ValueError("a role is assumed with an external id; name the variable that holds it: external_id_env")
+        return self
 
 
 class ExportTargets(Strict):

@@ -1,4 +1,4 @@
-"""``murmur export``: list what was published, and check it as a reader would."""
+"""``murmur export``: list what was published, check it as a reader would, check buckets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from pipelines.cli.output import emit, json_option, note, table, tenant_option
 from pipelines.config import Tenant, Workspace
 from pipelines.exports.manifest import Manifest
+from pipelines.exports.onboarding import check_target
 from pipelines.exports.revision import newest_revisions
 from pipelines.exports.target import export_store
 from pipelines.exports.verify import verify
@@ -53,6 +54,29 @@ def _row(root: str, manifest: Manifest) -> dict[str, object]:
         "changes": manifest.changes,
         "url": f"{root}/v1/{folder}",
     }
+
+
+@export.command("check")
+@tenant_option
+@json_option
+@click.pass_obj
+def check_buckets(workspace: Workspace, tenant_id: str, as_json: bool) -> int:
+    """Check role and buckets before the first export; exit 1 where one must not be used as it is."""
+    tenant = workspace.tenant(tenant_id)
+    named = [kind for kind in KINDS if getattr(tenant.config.exports, kind)]
+    answers = [(kind, *answer) for kind in named for answer in check_target(tenant, kind)]
+    rows = [
+        {"export": kind, "check": check, "ok": good, "problem": None if good else way_out}
+        for kind, check, good, way_out in answers
+    ]
+    shown = [[row["export"], row["check"], "yes" if row["ok"] else "NO"] for row in rows]
+    emit(rows, as_json, lambda: table(["export", "check", "holds"], shown))
+    for row in rows:
+        if not row["ok"]:
+            note(f"{row['export']}: {row['check']}: no; {row['problem']}")
+    if not named:
+        note(f"tenant {tenant_id} has no exports in its tenant.yaml")
+    return 0 if all(row["ok"] for row in rows) else 1
 
 
 @export.command("verify")

@@ -21,7 +21,7 @@ from pipelines.errors import ConflictError
 from pipelines.exports.changes import write_changes
 from pipelines.exports.manifest import FileEntry, Manifest, Reason, rfc3339
 from pipelines.exports.revision import MANIFEST, SUCCESS, Place, Revision, newest_revision
-from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, fetch, object_sha256
+from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, fetch
 
 #: Rounds in which the copy is brought up to a revision that was published meanwhile.
 ROUNDS = 3
@@ -189,7 +189,7 @@ def _fetched(store: ObjectStore, entry: FileEntry, folder: Path) -> Path:
 def _commit(store: ObjectStore, place: Place, manifest: Manifest, content: Content) -> None:
     for entry, file in zip(manifest.files, content.files, strict=True):
         store.put(entry.path, file.path)
-        if object_sha256(store, entry.path) != entry.sha256:
+        if store.stored_sha256(entry.path) != entry.sha256:
             raise ConflictError(f"{store.url}/{entry.path}: was not stored as it was sent; run it again")
     if not store.put_if_absent(f"{place.truth(manifest.revision)}/{MANIFEST}", manifest.encode()):
         raise ConflictError(
@@ -220,7 +220,7 @@ def copy_is(store: ObjectStore, place: Place, revision: Revision) -> bool:
             and store.get(f"{place.copy}/{MANIFEST}") == revision.raw
             and not _not_named(store, place, revision)
             and all(
-                object_sha256(store, f"{place.copy}/{entry.name}") == entry.sha256 for entry in revision.manifest.files
+                store.stored_sha256(f"{place.copy}/{entry.name}") == entry.sha256 for entry in revision.manifest.files
             )
         )
     return False

@@ -7,14 +7,16 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
+from urllib.parse import urlsplit
 
 import polars as pl
 
 from pipelines.calendar import Day
-from pipelines.config import Tenant
+from pipelines.config import BucketTarget, Tenant
 from pipelines.errors import ConflictError, UsageError
 from pipelines.exports.revision import Revision
 from pipelines.storage.objects import ObjectStore, open_store
+from pipelines.storage.objects.policies import bucket_policy
 from schemas.tables import EXPORT_SLO
 
 ATTEMPTS = 5
@@ -31,14 +33,37 @@ def export_store(tenant: Tenant, kind: Literal["s3", "gcs"]) -> ObjectStore | No
     target, url = getattr(tenant.config.exports, kind), tenant.bucket_url(kind)
     if target is None or url is None:
         return None
-    external_id = None
-    if target.external_id_env:
-        external_id = os.environ.get(target.external_id_env)
-        if not external_id:
-            raise UsageError(
-                f"tenant {tenant.id}: exports.{kind}.external_id_env names {target.external_id_env}, which is not set"
-            )
-    return open_store(url, role_arn=target.role_arn, external_id=external_id)
+    if not target.role_arn:
+        return open_store(url, owner=target.owner)
+    bucket, prefix = place_of(url)
+    return open_store(
+        url,
+        role_arn=target.role_arn,
+        external_id=external_id_of(tenant, target),
+        owner=target.owner,
+        session=f"murmuration-{tenant.id}"[:64],
+        policy=bucket_policy(bucket, prefix),
+    )
+
+
+def external_id_of(tenant: Tenant, target: BucketTarget) -> str:
+    """The external id of the tenant's role.
+
+    Raises:
+        UsageError: the environment variable that the configuration names is not set.
+    """
+    external_id = os.environ.get(target.external_id_env or "")
+    if not external_id:
+        raise UsageError(
+            f"tenant {tenant.id}: exports.s3.external_id_env names {target.external_id_env}, which is not set"
+        )
+    return external_id
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """Bucket and prefix of a store's URL."""
+    parts = urlsplit(url)
+    return parts.netloc, parts.path.strip("/")
 
 
 def promised_at(tenant: Tenant, day: Day) -> datetime:

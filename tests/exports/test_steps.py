@@ -23,7 +23,8 @@ from pipelines.exports.verify import find_partitions, verify
 from schemas.exports import DATASETS, FREE_TEXT, file_contract
 from schemas.tables import OPEN_SPANS
 from tests.exports import retailer as r
-from tests.storage.servers import BUCKET, gcs_server, s3_server
+from tests.storage.servers import BUCKET, gcs_emulator, s3_server
+from tests.storage.strict_aws import ROLE
 
 NOW = datetime(2026, 3, 11, 3, 0, tzinfo=UTC)
 
@@ -184,14 +185,16 @@ def test_checks_read_what_was_published(shop: Tenant) -> None:
 
 def test_an_external_id_that_is_not_set_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SHOP_EXTERNAL_ID", raising=False)
-    shop = r.tenant(tmp_path, s3=BucketTarget(bucket="b", url="s3://b", external_id_env="SHOP_EXTERNAL_ID"))
+    shop = r.tenant(
+        tmp_path, s3=BucketTarget(bucket="b", url="s3://b", role_arn=ROLE, external_id_env="SHOP_EXTERNAL_ID")
+    )
     with pytest.raises(UsageError, match="SHOP_EXTERNAL_ID, which is not set"):
         parquet_exports(shop, r.DAYS, lambda: NOW)
 
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[Tenant]:
-    with s3_server(), gcs_server():
+    with s3_server(), gcs_emulator():
         targets = {
             "s3": BucketTarget(bucket=BUCKET, prefix="m", url=f"s3://{BUCKET}"),
             "gcs": BucketTarget(bucket=BUCKET, prefix="d", url=f"gs://{BUCKET}"),

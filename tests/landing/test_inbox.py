@@ -17,7 +17,8 @@ from pipelines.landing.drops import entity_of
 from pipelines.landing.inbox import glance, land_drops
 from pipelines.storage.objects import LocalStore, ObjectStore, open_store
 from tests.landing.support import customer, event, ndjson, parquet, rows, zipped
-from tests.storage.servers import BUCKET, gcs_server, s3_server
+from tests.storage.servers import BUCKET, s3_server
+from tests.storage.strict_gcs import strict_gcs
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
 
@@ -30,8 +31,8 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def gcs() -> Iterator[Any]:
-    with gcs_server() as uploads:
-        yield uploads
+    with strict_gcs() as server:
+        yield server
 
 
 def tenant_of(home: Path, *urls: str, after: Any = "keep") -> Tenant:

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from google.api_core.exceptions import NotFound, PreconditionFailed
+import google_crc32c
+from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from google.cloud.storage.retry import DEFAULT_RETRY
+from requests.exceptions import RequestException
 
 from pipelines.errors import ConflictError
 from pipelines.storage.durable import READ_SIZE
-from pipelines.storage.objects.interface import Found, ObjectNotFoundError, below, relative
+from pipelines.storage.objects.interface import (
+    Found,
+    ObjectNotFoundError,
+    StoreError,
+    below,
+    content_type,
+    object_sha256,
+    relative,
+)
+
+#: Larger uploads are resumable sessions of such pieces, and downloads come in them.
+CHUNK = 8 << 20
+#: Sessions that are begun for one upload.
+ATTEMPTS = 3
+#: Preconditions make every request safe to repeat.
+RETRY = DEFAULT_RETRY.with_delay(initial=0.2, multiplier=2.0, maximum=10.0).with_timeout(60.0)
+_FAILURES = (GoogleAPIError, RequestException, DataCorruption, InvalidResponse, ValueError)
 
 
 class GcsStore:
@@ -40,48 +63,79 @@ class GcsStore:
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See ``ObjectStore.put_if_absent``; one upload with ``ifGenerationMatch=0`` and its crc32c."""
-        try:
-            self._blob(key).upload_from_string(
-                data, content_type=_content_type(key), if_generation_match=0, checksum="crc32c"
-            )
-        except PreconditionFailed:
-            return self.get(key) == data
-        return True
+        return self._upload(key, lambda: io.BytesIO(data), 0)
 
     def put(self, key: str, data: bytes | Path) -> None:
         """See ``ObjectStore.put``; replaces the generation that was there, and fails when another came in between."""
-        current = self._bucket.get_blob(below(self.prefix, key))
+        with self._asking(key):
+            current = self._bucket.get_blob(below(self.prefix, key), retry=RETRY)
         generation = current.generation if current is not None else 0
-        blob = self._blob(key)
-        settings = {"content_type": _content_type(key), "if_generation_match": generation, "checksum": "crc32c"}
-        try:
-            if isinstance(data, Path):
-                blob.upload_from_filename(str(data), **settings)
+        opened = (lambda: data.open("rb")) if isinstance(data, Path) else (lambda: io.BytesIO(data))
+        if not self._upload(key, opened, generation):
+            raise ConflictError(f"{self.url}/{key}: somebody else wrote it meanwhile; run it again")
+
+    def _upload(self, key: str, opened: Callable[[], IO[bytes]], generation: int) -> bool:
+        """Whether the object now has these bytes; false where another generation stands there with others."""
+        with opened() as file:
+            checksum, size = _crc32c(file)
+        for attempt in range(1, ATTEMPTS + 1):
+            blob = self._blob(key, chunk_size=CHUNK)
+            # Told beforehand, so that the store refuses other bytes instead of keeping them.
+            blob.crc32c = checksum
+            try:
+                with self._asking(key), opened() as file:
+                    blob.upload_from_file(
+                        file,
+                        size=size,
+                        content_type=content_type(key),
+                        if_generation_match=generation,
+                        checksum="crc32c",
+                        retry=RETRY,
+                    )
+            except PreconditionFailed:
+                # An upload whose answer was lost is refused by its own first one.
+                return self._holds(key, checksum, size)
+            except StoreError:
+                # A session that was cut off in the middle of a piece cannot always be taken up again.
+                if attempt == ATTEMPTS:
+                    raise
             else:
-                blob.upload_from_string(data, **settings)
-        except PreconditionFailed:
-            raise ConflictError(f"{self.url}/{key}: somebody else wrote it meanwhile; run it again") from None
+                return True
+        raise AssertionError("unreachable")
+
+    def _holds(self, key: str, checksum: str, size: int) -> bool:
+        with self._asking(key):
+            found = self._bucket.get_blob(below(self.prefix, key), retry=RETRY)
+        return found is not None and (found.crc32c, found.size) == (checksum, size)
 
     def get(self, key: str) -> bytes:
         """See ``ObjectStore.get``."""
-        try:
-            data: bytes = self._blob(key).download_as_bytes(checksum="crc32c")
-        except NotFound:
-            raise self._missing(key) from None
-        return data
+        return b"".join(self.chunks(key))
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """See ``ObjectStore.chunks``."""
-        try:
-            with self._blob(key).open("rb", chunk_size=8 * READ_SIZE) as file:
-                while chunk := file.read(8 * READ_SIZE):
-                    yield chunk
-        except NotFound:
-            raise self._missing(key) from None
+        """See ``ObjectStore.chunks``; one generation, whose crc32c is checked at the end."""
+        with self._asking(key):
+            blob = self._bucket.get_blob(below(self.prefix, key), retry=RETRY)
+            if blob is None:
+                raise self._missing(key)
+            seen = google_crc32c.Checksum()
+            for start in range(0, blob.size, CHUNK):
+                piece = blob.download_as_bytes(
+                    start=start, end=start + CHUNK - 1, if_generation_match=blob.generation, checksum=None, retry=RETRY
+                )
+                seen.update(piece)
+                yield piece
+        if base64.b64encode(seen.digest()).decode() != blob.crc32c:
+            raise StoreError(f"{self.url}/{key}: did not arrive as it is stored (crc32c)")
+
+    def stored_sha256(self, key: str) -> str | None:
+        """See ``ObjectStore.stored_sha256``; read back, since the store keeps no sha256."""
+        return object_sha256(self, key)
 
     def exists(self, key: str) -> bool:
         """See ``ObjectStore.exists``."""
-        return bool(self._blob(key).exists())
+        with self._asking(key):
+            return bool(self._blob(key).exists(retry=RETRY))
 
     def list(self, prefix: str = "") -> Sequence[str]:
         """See ``ObjectStore.list``."""
@@ -90,7 +144,8 @@ class GcsStore:
     def look(self, prefix: str = "") -> Sequence[Found]:
         """See ``ObjectStore.look``."""
         root = f"{self.prefix}/{prefix}" if self.prefix else prefix
-        blobs = sorted(self._bucket.list_blobs(prefix=root), key=lambda blob: str(blob.name))
+        with self._asking(prefix):
+            blobs = sorted(self._bucket.list_blobs(prefix=root, retry=RETRY), key=lambda blob: str(blob.name))
         keys = relative(self.prefix, [blob.name for blob in blobs])
         return [
             Found(key, int(blob.size), str(blob.generation), blob.updated)
@@ -99,30 +154,48 @@ class GcsStore:
 
     def copy(self, key: str, target: str) -> None:
         """See ``ObjectStore.copy``."""
+        with self._asking(target):
+            current = self._bucket.get_blob(below(self.prefix, target), retry=RETRY)
+        generation = current.generation if current is not None else 0
         source, made, token = self._blob(key), self._blob(target), None
         try:
             while True:
                 # A large object takes several requests.
-                token, _, _ = made.rewrite(source, token=token)
+                with self._asking(key):
+                    token, _, _ = made.rewrite(source, token=token, if_generation_match=generation, retry=RETRY)
                 if token is None:
                     return
-        except NotFound:
-            raise self._missing(key) from None
+        except PreconditionFailed:
+            raise ConflictError(f"{self.url}/{target}: somebody else wrote it meanwhile; run it again") from None
 
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""
-        try:
-            self._blob(key).delete()
-        except NotFound:
-            return
+        with suppress(ObjectNotFoundError), self._asking(key):
+            self._blob(key).delete(retry=RETRY)
 
-    def _blob(self, key: str) -> Any:
-        return self._bucket.blob(below(self.prefix, key))
+    @contextmanager
+    def _asking(self, key: str) -> Iterator[None]:
+        """Errors of the client as those of a store; a precondition that fails is for who asked."""
+        try:
+            yield
+        except PreconditionFailed:
+            raise
+        except NotFound:
+            raise self._missing(key) from None
+        except _FAILURES as error:
+            raise StoreError(f"{self.url}/{key}: {type(error).__name__}: {str(error)[:200]}") from None
+
+    def _blob(self, key: str, **how: Any) -> Any:
+        return self._bucket.blob(below(self.prefix, key), **how)
 
     def _missing(self, key: str) -> ObjectNotFoundError:
         return ObjectNotFoundError(f"there is no object {key} in {self.url}")
 
 
-def _content_type(key: str) -> str:
-    kinds = {"csv": "text/csv; charset=utf-8", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
-    return kinds.get(key.rpartition(".")[2], "application/octet-stream")
+def _crc32c(file: IO[bytes]) -> tuple[str, int]:
+    """crc32c as the store writes it, and size."""
+    seen, size = google_crc32c.Checksum(), 0
+    while piece := file.read(READ_SIZE):
+        seen.update(piece)
+        size += len(piece)
+    return base64.b64encode(seen.digest()).decode(), size

@@ -12,6 +12,10 @@ from typing import Protocol
 from pipelines.errors import MurmurError, UsageError
 
 
+class StoreError(MurmurError, OSError):
+    """A store refuses, or cannot be reached."""
+
+
 class ObjectNotFoundError(MurmurError):
     """There is no object of that key."""
 
@@ -67,6 +71,10 @@ class ObjectStore(Protocol):
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """The bytes of an object a piece at a time, for what may be larger than memory allows; raises like ``get``."""
+        ...
+
+    def stored_sha256(self, key: str) -> str | None:
+        """sha256 of an object as the store has it, read back where the store keeps none; None when it is not there."""
         ...
 
     def exists(self, key: str) -> bool:
@@ -143,3 +151,9 @@ def relative(prefix: str, keys: Iterator[str] | Sequence[str]) -> Sequence[str]:
     """Keys of the whole bucket as keys below the root, sorted."""
     start = len(prefix) + 1 if prefix else 0
     return sorted(key[start:] for key in keys)
+
+
+def content_type(key: str) -> str:
+    """Media type by the ending of a key."""
+    kinds = {"csv": "text/csv; charset=utf-8", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
+    return kinds.get(key.rpartition(".")[2], "application/octet-stream")

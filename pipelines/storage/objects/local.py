@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.storage.durable import READ_SIZE, create_bytes, replacing
-from pipelines.storage.objects.interface import Found, ObjectNotFoundError, checked_key
+from pipelines.storage.objects.interface import Found, ObjectNotFoundError, checked_key, object_sha256
 
 
 class LocalStore:
@@ -53,6 +53,10 @@ class LocalStore:
         with path.open("rb") as file:
             while chunk := file.read(READ_SIZE):
                 yield chunk
+
+    def stored_sha256(self, key: str) -> str | None:
+        """See ``ObjectStore.stored_sha256``."""
+        return object_sha256(self, key)
 
     def exists(self, key: str) -> bool:
         """See ``ObjectStore.exists``."""
