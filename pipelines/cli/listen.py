@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
+from pipelines.cli.local_server import Answering, serving
 from pipelines.cli.output import json_option, note
 from pipelines.delivery.receiver import respond
 from pipelines.delivery.signing import key_of
-from pipelines.errors import MurmurError
-
-MAX_BODY = 1 << 20
-READ_SECONDS = 10
 
 
 @click.command()
@@ -28,20 +24,11 @@ def listen(port: int, secret: str, count: int | None, as_json: bool) -> None:
     """Receive webhooks, verify them, and print each event once."""
     key_of(secret)
     inbox = Inbox(count, as_json)
-    try:
-        server = make_server(port, secret, inbox.take)
-    except OSError as error:
-        raise MurmurError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from None
-    note(f"listening on http://127.0.0.1:{server.server_address[1]}")
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    serving.start()
-    try:
-        inbox.full.wait()
-    except KeyboardInterrupt:
-        note("stopped")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(port, verifying(secret, inbox.take)):
+        try:
+            inbox.full.wait()
+        except KeyboardInterrupt:
+            note("stopped")
 
 
 class Inbox:
@@ -80,42 +67,15 @@ def line_of(event: dict[str, Any]) -> str:
     return f"{kind}  {subject}  {about or '-'}  {value or '-'}"
 
 
-def make_server(port: int, secret: str, take: Callable[[dict[str, Any]], None]) -> ThreadingHTTPServer:
-    """A server on the loopback address that verifies each request and hands over its event."""
+def verifying(secret: str, take: Callable[[dict[str, Any]], None]) -> Answering:
+    """Answers requests by their signatures, and hands over the events of those that hold."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = READ_SECONDS
+    def answer(headers: Mapping[str, str], payload: bytes) -> tuple[int, dict[str, Any]]:
+        status, said, events = respond(secret, headers, payload)
+        message_id = {name.lower(): value for name, value in headers.items()}.get("webhook-id")
+        # Taken before it is answered: what was answered with 200 is not sent again.
+        for event in events:
+            take(identified(event, message_id))
+        return status, said
 
-        def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > MAX_BODY:
-                self.close_connection = True
-                self._answer(413 if length.isdigit() else 411, {"error": "A body of at most 1 MiB is taken"})
-                return
-            payload = self.rfile.read(int(length))
-            status, answer, events = respond(secret, dict(self.headers.items()), payload)
-            # Taken before it is answered: what was answered with 200 is not sent again.
-            for event in events:
-                take(identified(event, self.headers.get("webhook-id")))
-            if status != 200:
-                note(f"refused with {status}: {answer['error']}")
-            self._answer(status, answer)
-
-        def _answer(self, status: int, answer: dict[str, Any]) -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Requests are reported above."""
-
-    class Server(ThreadingHTTPServer):
-        # The default of five makes a burst of connections wait a second for a place.
-        request_queue_size = 128
-        daemon_threads = True
-
-    return Server(("127.0.0.1", port), Handler)
+    return answer

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import signal
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +15,15 @@ from typing import Any
 
 import click
 
+from pipelines.cli.local_server import serving
 from pipelines.cli.output import emit, json_option, note, table, tenant_option
+from pipelines.cli.webhook_options import endpoint_options, wish_of
 from pipelines.config import Workspace
 from pipelines.delivery import deliver as delivery
-from pipelines.delivery import endpoints, event_pages, replay
+from pipelines.delivery import endpoints, event_pages, handshake, replay
 from pipelines.delivery.instants import micros, rfc3339
 from pipelines.delivery.ledger import attempts_of, listed_deliveries
+from pipelines.delivery.referral_source import receive_referral, referral_secrets
 from pipelines.delivery.signing import SECRET_BYTES, make_secret
 from pipelines.delivery.worker import Worker, drain
 from pipelines.errors import MurmurError, UsageError
@@ -38,41 +43,43 @@ def webhook() -> None:
 @webhook.command("add")
 @tenant_option
 @click.argument("url")
-@click.option("--event", "events", multiple=True, metavar="TYPE", help="Type or pattern [cohort.*]; may be repeated.")
-@click.option("--cohort", "cohorts", multiple=True, metavar="ID", help="Only events of this cohort; may be repeated.")
-@click.option("--description", default="", help="For people.")
-@click.option("--sandbox", is_flag=True, help="Record deliveries and send nothing.")
-@click.option("--allow-private", is_flag=True, help="Allow http and private addresses.")
+@endpoint_options
 @json_option
 @click.pass_obj
-def add(
-    workspace: Workspace,
-    tenant_id: str,
-    url: str,
-    events: tuple[str, ...],
-    cohorts: tuple[str, ...],
-    description: str,
-    sandbox: bool,
-    allow_private: bool,
-    as_json: bool,
-) -> None:
+def add(workspace: Workspace, /, tenant_id: str, url: str, as_json: bool, **asked: Any) -> None:
     """Register a URL; prints the endpoint's id and, once, its secret."""
     tenant = workspace.tenant(tenant_id)
-    wish = endpoints.Wish(
-        tenant=tenant.id,
-        url=url,
-        event_types=events or endpoints.DEFAULT_TYPES,
-        filters={"cohort_id": list(cohorts)} if cohorts else {},
-        description=description,
-        mode="sandbox" if sandbox else "live",
-        allow_private=allow_private or delivery.is_development(),
-    )
+    wish = wish_of(tenant.id, url, asked, development=delivery.is_development())
     wish.columns()  # what is wrong is said before anything is made
     control = delivery.Control.open(workspace)
     secret, endpoint_id = make_secret(secrets.token_bytes(SECRET_BYTES)), f"ep_{secrets.token_hex(12)}"
     with writing(control.engine) as connection:
         endpoints.add(connection, control.cipher, endpoint_id, wish, secret, _now())
     _show_secret(endpoint_id, secret, as_json)
+    if wish.handshake != "off":
+        found = handshake.shake(control.engine, endpoint_id, tenant.config.public_host, _now())
+        note(_said(endpoint_id, found))
+
+
+@webhook.command("handshake")
+@click.argument("endpoint_id", metavar="ENDPOINT")
+@json_option
+@click.pass_obj
+def ask_again(workspace: Workspace, endpoint_id: str, as_json: bool) -> None:
+    """Ask a receiver for permission to send; exit 1 if it does not give it."""
+    control = delivery.Control.open(workspace)
+    with reading(control.engine) as connection:
+        tenant_id = endpoints.get(connection, endpoint_id).tenant
+    found = handshake.shake(control.engine, endpoint_id, workspace.tenant(tenant_id).config.public_host, _now())
+    emit(asdict(found), as_json, lambda: click.echo(_said(endpoint_id, found)))
+    if not found.granted:
+        raise MurmurError(f"the receiver of {endpoint_id} did not allow events: {found.result}")
+
+
+def _said(endpoint_id: str, found: handshake.Permission) -> str:
+    if not found.granted:
+        return f"{endpoint_id}: not allowed ({found.result}); ask again with: murmur webhook handshake {endpoint_id}"
+    return f"{endpoint_id}: allowed" + (f", at most {found.rate} requests a minute" if found.rate else "")
 
 
 @webhook.command("list")
@@ -84,6 +91,9 @@ def list_endpoints(workspace: Workspace, tenant_id: str | None, as_json: bool) -
     with reading(_control(workspace, tenant_id).engine) as connection:
         found = endpoints.listed(connection, tenant_id)
     rows = [_shown(endpoint) for endpoint in found]
+    if not rows and not as_json:
+        note(f"no endpoints yet; add one with: murmur webhook add --tenant {tenant_id or 'TENANT'} URL")
+        return
     columns = ["endpoint_id", "tenant", "state", "url", "event_types", "filters"]
     shown = ["endpoint", "tenant", "state", "url", "events", "filters"]
     emit(rows, as_json, lambda: table(shown, [[_cell(row[name]) for name in columns] for row in rows]))
@@ -120,6 +130,14 @@ def enable(workspace: Workspace, endpoint_id: str) -> None:
 def disable(workspace: Workspace, endpoint_id: str) -> None:
     """Stop sending to an endpoint; its deliveries are kept."""
     _change_state(workspace, endpoint_id, "disabled", "by hand")
+
+
+@webhook.command("suspend")
+@click.argument("endpoint_id", metavar="ENDPOINT")
+@click.pass_obj
+def suspend(workspace: Workspace, endpoint_id: str) -> None:
+    """Stop sending to an endpoint for its owner's sake; its deliveries are kept, enable lifts it."""
+    _change_state(workspace, endpoint_id, "suspended", "by hand")
 
 
 @webhook.command("remove")
@@ -166,6 +184,9 @@ def list_deliveries(
     """List deliveries, the newest first."""
     with reading(_control(workspace, tenant_id).engine) as connection:
         rows = listed_deliveries(connection, tenant_id, state, endpoint_id, limit)
+    if not rows and not as_json:
+        note("no such deliveries; events become deliveries when murmur deliver runs, for endpoints that want them")
+        return
     columns = ["delivery_id", "type", "subject", "state", "attempts", "last_status", "last_error"]
     shown = ["delivery", "type", "subject", "state", "tries", "status", "error"]
     emit(rows, as_json, lambda: table(shown, [[row[name] for name in columns] for row in rows]))
@@ -210,6 +231,31 @@ def write_pages(out: Path) -> None:
         file = out / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+
+
+@webhook.command("receive")
+@tenant_option
+@click.option("--port", default=8788, show_default=True, help="Port on the loopback address; 0 picks a free one.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after this many requests were taken.")
+@click.pass_obj
+def receive(workspace: Workspace, tenant_id: str, port: int, count: int | None) -> None:
+    """Take in the referral events that Flock posts; they land like dropped files."""
+    tenant = workspace.tenant(tenant_id)
+    secret_values = referral_secrets(tenant)
+    taken = threading.Semaphore(0)
+
+    def answer(headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+        status, said = receive_referral(tenant, headers, body, secrets=secret_values)
+        if status == 200:
+            taken.release()
+        return status, said
+
+    with serving(port, answer):
+        try:
+            for _ in itertools.count() if count is None else range(count):
+                taken.acquire()
+        except KeyboardInterrupt:
+            note("stopped")
 
 
 @click.command()
@@ -262,7 +308,7 @@ def _show_secret(endpoint_id: str, secret: str, as_json: bool) -> None:
 
 def _shown(endpoint: endpoints.Endpoint) -> dict[str, Any]:
     shown = asdict(endpoint)
-    for name in ("created_at", "paused_until"):
+    for name in ("created_at", "paused_until", "handshake_at"):
         shown[name] = rfc3339(shown[name]) if shown[name] is not None else None
     return shown
 

@@ -73,6 +73,22 @@ class Sender:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(None, error_class(error), _since(started))
 
+    async def options(
+        self, url: str, headers: Mapping[str, str], *, allow_private: bool
+    ) -> tuple[Answer, dict[str, str]]:
+        """Ask with OPTIONS: the answer, and its headers by lower-case name; every failure becomes an answer."""
+        target = _checked(url, allow_private)
+        if target is None:
+            return Answer(None, "blocked_url", 0), {}
+        session = self._anywhere if allow_private else self._public
+        started = time.perf_counter()
+        try:
+            async with session.options(target, headers=headers, allow_redirects=False) as response:
+                said = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, None, _since(started)), said
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Answer(None, error_class(error), _since(started)), {}
+
 
 @lru_cache(maxsize=4096)
 def _checked(url: str, allow_private: bool) -> URL | None:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, func, select
 from pipelines.config import Tenant, Workspace
 from pipelines.delivery.client import TOTAL_SECONDS
 from pipelines.delivery.destinations import sync_destinations
+from pipelines.delivery.handshake import Asker
 from pipelines.delivery.instants import Clock, micros
 from pipelines.delivery.outbox import Filled, sync_outbox
 from pipelines.delivery.settling import Outcome
@@ -129,6 +130,7 @@ class _Refill:
         self, control: Control, tenants: Sequence[Tenant], environment: Mapping[str, str], clock: Clock
     ) -> None:
         self._control, self._tenants, self._environment, self._clock = control, tenants, environment, clock
+        self._asker = Asker(control.engine, {tenant.id: tenant.config.public_host for tenant in tenants})
         self._last = 0.0
         self.filled = Filled()
 
@@ -139,6 +141,7 @@ class _Refill:
             sync_destinations(engine, tenant, cipher, self._environment, instant, development=development)
             new = sync_outbox(engine, tenant, instant)
             self.filled = Filled(self.filled.events + new.events, self.filled.deliveries + new.deliveries)
+        self._asker.ask_due(instant, wait=not self._last)
         self._last = time.monotonic()
 
     def when_due(self) -> None:

@@ -5,6 +5,7 @@ The files own these endpoints: what changes there changes here, and a file that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from pipelines.config import Strict, Tenant, load_yaml
 from pipelines.delivery import endpoints
-from pipelines.delivery.endpoints import DEFAULT_TYPES, Wish
+from pipelines.delivery.endpoints import AWAITS_HANDSHAKE, DEFAULT_TYPES, MAX_IN_FLIGHT, Wish
 from pipelines.errors import UsageError
 from pipelines.storage.control import writing
 from pipelines.storage.control.cipher import Cipher
@@ -30,6 +31,15 @@ class WebhookDestination(Strict):
     url: str
     secret_env: str = Field(description="environment variable that holds the secret, whsec_...")
     description: str = ""
+    format: Literal["cloudevents", "flock"] = "cloudevents"
+    headers: dict[str, str] = Field(default_factory=dict, description="sent with each request")
+    headers_env: dict[str, str] = Field(
+        default_factory=dict, description="headers whose values are secrets: by name, the variable that holds it"
+    )
+    batch_max: int = 1
+    max_in_flight: int = MAX_IN_FLIGHT
+    rate: int | None = None
+    handshake: Literal["off", "optional", "required"] = "off"
     events: tuple[str, ...] = DEFAULT_TYPES
     filters: dict[str, Any] = Field(default_factory=dict)
     mode: Literal["live", "sandbox"] = "live"
@@ -57,15 +67,16 @@ def sync_destinations(
     """
     wanted = declared(tenant)
     secrets = {name: _secret(tenant, name, item, environment) for name, item in wanted.items()}
+    wishes = {name: _wish(tenant, name, item, environment, development) for name, item in wanted.items()}
     with writing(engine, alone=f"destinations:{tenant.id}") as connection:
         present = {item.declared_in: item for item in endpoints.listed(connection, tenant.id) if item.declared_in}
         for name, destination in wanted.items():
-            _apply(connection, cipher, tenant, name, _wish(tenant, name, destination, development), secrets[name], now)
+            _apply(connection, cipher, tenant, name, wishes[name], secrets[name], now)
             endpoint_id = _endpoint_id(tenant, name)
             state = "active" if destination.enabled else "disabled"
             stored = endpoints.get(connection, endpoint_id)
-            # What the receiver itself ended with 410 stays so until somebody enables it.
-            if stored.state != state and stored.disabled_because != "gone":
+            # What the receiver itself ended with 410, or has not allowed yet, stays so.
+            if stored.state != state and stored.disabled_because not in ("gone", AWAITS_HANDSHAKE):
                 endpoints.set_state(connection, endpoint_id, state, now, None if destination.enabled else "declared")
         for name, endpoint in present.items():
             if name not in wanted:
@@ -83,19 +94,38 @@ def _apply(
         endpoints.add(connection, cipher, endpoint_id, wish, secret, now)
         return
     columns = wish.columns()
+    if wish.handshake != "off" and stored["rate"] is not None:
+        # What the receiver allowed bounds what the file asks for.
+        columns["rate"] = min(wish.rate or stored["rate"], stored["rate"])
     if any(stored[key] != value for key, value in columns.items()):
         connection.execute(update(table).where(own).values({**columns, "updated_at": now}))
+    kept = json.loads(cipher.decrypt(stored["headers"], endpoint_id)) if stored["headers"] else {}
+    if kept != dict(wish.headers or {}):
+        sealed = wish.sealed_headers(cipher, endpoint_id)
+        connection.execute(update(table).where(own).values(headers=sealed, updated_at=now))
     if cipher.decrypt(stored["secret"], endpoint_id) != secret:
         endpoints.rotate(connection, cipher, endpoint_id, secret, now)
 
 
-def _wish(tenant: Tenant, name: str, destination: WebhookDestination, development: bool) -> Wish:
+def _wish(
+    tenant: Tenant, name: str, destination: WebhookDestination, environment: Mapping[str, str], development: bool
+) -> Wish:
+    named = {
+        header: _variable(tenant, name, f"headers_env.{header}", variable, environment)
+        for header, variable in destination.headers_env.items()
+    }
     return Wish(
         tenant=tenant.id,
         url=destination.url,
         event_types=destination.events,
         filters=destination.filters,
         description=destination.description,
+        format=destination.format,
+        headers={**destination.headers, **named},
+        batch_max=destination.batch_max,
+        max_in_flight=destination.max_in_flight,
+        rate=destination.rate,
+        handshake=destination.handshake,
         mode=destination.mode,
         allow_private=destination.allow_private or development,
         declared_in=name,
@@ -116,8 +146,12 @@ def _kind(file: Path) -> str | None:
 
 
 def _secret(tenant: Tenant, name: str, destination: WebhookDestination, environment: Mapping[str, str]) -> str:
-    secret = environment.get(destination.secret_env)
-    if not secret:
+    return _variable(tenant, name, "secret_env", destination.secret_env, environment)
+
+
+def _variable(tenant: Tenant, name: str, path: str, variable: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(variable)
+    if not value:
         file = tenant.folder / "destinations" / name
-        raise UsageError(f"{file}: secret_env: the environment has no {destination.secret_env}; set it to the secret")
-    return secret
+        raise UsageError(f"{file}: {path}: the environment has no {variable}; set it to the secret")
+    return value

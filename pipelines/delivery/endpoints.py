@@ -25,6 +25,7 @@ from pipelines.storage.control.tables import deliveries, endpoints
 ROTATION_SECONDS = 24 * 3600
 MAX_IN_FLIGHT = 16
 MOST_IN_FLIGHT = 256
+HIGHEST_RATE = 10_000
 MODES = ("live", "sandbox")
 HANDSHAKES = ("off", "optional", "required")
 #: Why an endpoint is disabled that has not yet said that it wants events.
@@ -48,6 +49,7 @@ class Wish:
         headers: added to each request; their values are secrets.
         batch_max: events in one request; 1 for no batches.
         max_in_flight: requests at once.
+        rate: attempts a second at most; None for no limit.
         handshake: whether the receiver is asked for permission first: off, optional or required.
         mode: live, or sandbox, which records and never sends.
         allow_private: http and private addresses are allowed.
@@ -63,6 +65,7 @@ class Wish:
     headers: Mapping[str, str] | None = None
     batch_max: int = 1
     max_in_flight: int = MAX_IN_FLIGHT
+    rate: int | None = None
     handshake: str = "off"
     mode: str = "live"
     allow_private: bool = False
@@ -89,6 +92,7 @@ class Wish:
             "header_names": json.dumps(sorted(self.headers or {})),
             "batch_max": self.batch_max,
             "max_in_flight": self.max_in_flight,
+            "rate": self.rate,
             "handshake": self.handshake,
             "mode": self.mode,
             "allow_private": self.allow_private,
@@ -112,6 +116,7 @@ class Wish:
         for name, number, most in (
             ("batch_max", self.batch_max, MOST_IN_BATCH),
             ("max_in_flight", self.max_in_flight, MOST_IN_FLIGHT),
+            ("rate", 1 if self.rate is None else self.rate, HIGHEST_RATE),
         ):
             if not 1 <= number <= most:
                 raise UsageError(f"{name}: is {number}; choose a number from 1 to {most}")
@@ -133,6 +138,7 @@ class Endpoint:
     header_names: tuple[str, ...]
     batch_max: int
     max_in_flight: int
+    rate: int | None
     handshake: str
     handshake_at: int | None
     handshake_result: str | None
@@ -245,6 +251,7 @@ def _endpoint(row: RowMapping) -> Endpoint:
         header_names=tuple(json.loads(row["header_names"])),
         batch_max=row["batch_max"],
         max_in_flight=row["max_in_flight"],
+        rate=row["rate"],
         handshake=row["handshake"],
         handshake_at=row["handshake_at"],
         handshake_result=row["handshake_result"],

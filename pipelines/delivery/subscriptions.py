@@ -9,6 +9,8 @@ A filter maps a field to a value, a list of values, or comparisons, all of which
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -17,6 +19,8 @@ from pipelines.errors import UsageError
 from schemas.events import EVENT_TYPES
 
 COMPARISONS = ("eq", "ne", "gt", "gte", "lt", "lte", "in")
+_OPERATORS = {"!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+_TYPED = re.compile(r"(?P<field>[a-z][a-z0-9_]*)\s*(?P<operator>!=|>=|<=|=|>|<)(?P<value>.*\S.*)")
 
 
 def check_types(patterns: Sequence[str]) -> None:
@@ -48,6 +52,45 @@ def check_filters(filters: Mapping[str, Any]) -> None:
                 raise UsageError(f"filter on {field}: no comparison {name!r}; comparisons: {', '.join(COMPARISONS)}")
             if (name == "in") != isinstance(bound, list):
                 raise UsageError(f"filter on {field}: {name} takes {'a list' if name == 'in' else 'one value'}")
+
+
+def parse_filter(text: str) -> tuple[str, Any]:
+    """A filter as people type it: ``cohort_id=a,b``, ``cart_total_value_minor>=20000``, ``top_signal!=scarcity``.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = _TYPED.fullmatch(text)
+    if found is None:
+        raise UsageError(f"filter {text!r}: give FIELD, one of = != > >= < <=, and a value")
+    name, operator, given = found["field"], found["operator"], found["value"].strip()
+    if operator == "=":
+        values = [_value(each.strip()) for each in given.split(",")]
+        return name, values if len(values) > 1 else values[0]
+    return name, {_OPERATORS[operator]: _value(given)}
+
+
+def filters_of(texts: Sequence[str]) -> dict[str, Any]:
+    """Several such filters, all of which must hold; comparisons of one field are joined.
+
+    Raises:
+        UsageError: one is no filter, or two of one field contradict in form.
+    """
+    found: dict[str, Any] = {}
+    for name, wanted in map(parse_filter, texts):
+        before = found.get(name)
+        if before is not None and not (isinstance(before, dict) and isinstance(wanted, dict)):
+            raise UsageError(f"filter on {name}: is given twice; join its values with a comma")
+        found[name] = {**before, **wanted} if before else wanted
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | bool) else text
 
 
 def matches(patterns: Sequence[str], filters: Mapping[str, Any], event_type: str, data: Mapping[str, Any]) -> bool:

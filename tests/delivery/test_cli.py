@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli.listen import make_server
+from pipelines.cli.listen import verifying
+from pipelines.cli.local_server import make_server
 from pipelines.cli.main import cli
 from pipelines.config import Tenant, Workspace
 from pipelines.delivery.signing import flock_signature
@@ -93,7 +94,7 @@ def test_from_an_endpoint_to_a_verified_line(workspace: Workspace, tenant: Tenan
 
 def test_the_listener_answers_401_400_and_200(workspace: Workspace) -> None:
     taken: list[dict[str, Any]] = []
-    server = make_server(0, SECRET, taken.append)
+    server = make_server(0, verifying(SECRET, taken.append))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     body = json.dumps({"id": "e", "timestamp": int(time.time())}).encode()
     answers = []
