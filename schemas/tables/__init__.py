@@ -49,6 +49,7 @@ from schemas.tables.signals import (
     VISITOR_SIGNAL_CROSSINGS,
     VISITOR_SIGNAL_SNAPSHOTS,
 )
+from schemas.tables.syncs import SYNC_CHANGELOG, SYNC_RUNS, SYNC_SNAPSHOT
 
 __all__ = [
     "BATCHES",
@@ -81,6 +82,9 @@ __all__ = [
     "SIGNAL_SNAPSHOTS",
     "SIGNAL_WINDOWS",
     "SUBJECT_TYPES",
+    "SYNC_CHANGELOG",
+    "SYNC_RUNS",
+    "SYNC_SNAPSHOT",
     "TABLES",
     "UNRESOLVED_REFERENCES",
     "VISITOR_ACTS",
@@ -124,6 +128,9 @@ TABLES: dict[str, Contract] = {
         REFERRAL_CHANGES,
         EVENT_LOG,
         EXPORT_SLO,
+        SYNC_RUNS,
+        SYNC_CHANGELOG,
+        SYNC_SNAPSHOT,
         BATCHES,
         BATCH_PARTITIONS,
         QUARANTINE,

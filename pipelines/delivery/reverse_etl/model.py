@@ -1,0 +1,93 @@
+"""Rows that a sync wants at its destination: the model's, by key, with the mapped fields as canonical JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipelines.config import Tenant
+from pipelines.delivery.reverse_etl.definition import Suppress, Sync
+from pipelines.errors import UsageError
+from pipelines.lake_sql import selected
+from pipelines.storage.hashing import identifiers
+
+#: What a sync wants; ``row_key`` is the canonical JSON list of the key's values.
+DESIRED = {"row_key": pl.String, "payload": pl.String, "payload_hash": pl.String}
+_INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
+
+
+def desired_rows(tenant: Tenant, sync: Sync) -> pl.DataFrame:
+    """``DESIRED``, sorted by ``row_key``.
+
+    Raises:
+        UsageError: the SQL is wrong, a column is not there, or keys are null or repeated; nothing may be sent then.
+    """
+    with selected(tenant, sync.model.select) as relation:
+        _must_have(relation.columns, sync)
+        wanted = dict.fromkeys([*sync.key, *sync.mapping.values(), *([_who(sync)] if sync.suppress else [])])
+        rows: pl.DataFrame = relation.select(*(_quoted(name) for name in wanted)).pl()
+    _must_name_rows(rows, sync.key)
+    if sync.suppress:
+        rows = rows.join(opted_out(tenant, sync.suppress), left_on=_who(sync), right_on="customer", how="anti")
+    plain = rows.select(_plain(column) for column in rows)
+    fields = pl.struct(pl.col(column).alias(name) for name, column in sorted(sync.mapping.items()))
+    payload = fields.struct.json_encode().alias("payload")
+    found = plain.select(_row_key(sync.key), payload)
+    return found.with_columns(identifiers([pl.col("payload")]).alias("payload_hash")).sort("row_key")
+
+
+def opted_out(tenant: Tenant, suppress: Suppress) -> pl.DataFrame:
+    """``customer``: who is in the suppression of a channel on the newest day."""
+    days = tenant.lake.days("cohort_membership")
+    rows = tenant.lake.scan("cohort_membership", days[-1:])
+    inside = (pl.col("cohort_id") == f"suppressed:{suppress.channel}") & pl.col("is_member")
+    return rows.filter(inside).select(pl.col("external_id").alias("customer")).drop_nulls().unique().collect()
+
+
+def _who(sync: Sync) -> str:
+    assert sync.suppress is not None  # noqa: S101
+    return sync.suppress.customer
+
+
+def _must_have(columns: Sequence[str], sync: Sync) -> None:
+    wanted = {"key": sync.key, "mapping": tuple(sync.mapping.values())}
+    if sync.suppress:
+        wanted["suppress.customer"] = (sync.suppress.customer,)
+    for where, names in wanted.items():
+        for name in names:
+            if name not in columns:
+                raise UsageError(f"{where}: the model has no column {name!r}; it has {', '.join(columns)}")
+
+
+def _must_name_rows(rows: pl.DataFrame, key: Sequence[str]) -> None:
+    missing = rows.select(pl.any_horizontal(pl.col(name).is_null() for name in key).sum()).item()
+    if missing:
+        raise UsageError(
+            f"key: {missing:,} rows have no {' or '.join(key)}; nothing was sent, leave them out in the SQL"
+        )
+    repeated = rows.height - rows.n_unique(subset=list(key))
+    if repeated:
+        shown = ", ".join(key)
+        raise UsageError(f"key: {repeated:,} rows repeat the {shown} of another; nothing was sent, make it unique")
+
+
+def _row_key(key: Sequence[str]) -> pl.Expr:
+    values = pl.struct(pl.col(name).alias(f"k{place}") for place, name in enumerate(key)).struct.json_encode()
+    # A list says the same with any names of columns.
+    bare = values.str.replace_all(r'([{,])"k\d+":', "${1}").str.strip_prefix("{").str.strip_suffix("}")
+    return pl.format("[{}]", bare).alias("row_key")
+
+
+def _plain(column: pl.Series) -> pl.Expr:
+    """Values as JSON has them: instants and days as text, decimals as text without loss."""
+    found = pl.col(column.name)
+    if isinstance(column.dtype, pl.Datetime):
+        return (
+            found.dt.convert_time_zone("UTC").dt.to_string(_INSTANT) if column.dtype.time_zone else found.dt.to_string()
+        )
+    return found.cast(pl.String) if isinstance(column.dtype, pl.Decimal | pl.Date) else found
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
