@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import duckdb
-import polars as pl
 import pytest
 import yaml
 
@@ -37,13 +36,7 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("demo")
-def test_reading(capsys: pytest.CaptureFixture[str]) -> None:
-    for block in blocks("python"):
-        names: dict[str, object] = {}
-        exec(block, names)  # noqa: S102
-        assert isinstance(names["newest"], pl.LazyFrame)
-        assert names["newest"].collect()["subject"].to_list() == ["u1"]
-    assert "lapsed_shopper" in capsys.readouterr().out
+def test_reading() -> None:
     with duckdb.connect() as connection:
         answers = [connection.execute(block).fetchall() for block in blocks("sql")]
     assert answers[0] == [(r.DAY, "lapsed_shopper", 1)]
