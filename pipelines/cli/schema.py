@@ -1,4 +1,4 @@
-"""``murmur schema``: hold the contracts to what was published, publish a new version, and write their pages."""
+"""``murmur schema``: hold the contracts to what was published, publish a version, write their pages and tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import click
 
 from pipelines.cli.output import emit, json_option, note, table
 from schemas.compatibility import Finding, check
+from schemas.exports import CSV_FILES, DATASETS
 from schemas.versions import LEDGER, append, promises, published
+from schemas.warehouses import Dialect, external_table
 
 #: What publishing a version resolves; everything else has to be taken back first.
 PUBLISHABLE = "unpublished"
@@ -21,7 +23,7 @@ _ledger = click.option(
 
 @click.group()
 def schema() -> None:
-    """Contracts of datasets and files: check, publish, list, document."""
+    """Contracts of datasets and files: check, publish, list, document, read from a warehouse."""
 
 
 @schema.command("check")
@@ -108,3 +110,13 @@ def write_docs(out: Path, examples: bool, as_json: bool) -> None:
     written = write_pages(out, made_examples() if examples else known_examples(out))
     names = [str(path) for path in written]
     emit(names, as_json, lambda: click.echo(f"{len(names)} pages below {out}"))
+
+
+@schema.command("sql")
+@click.argument("name", type=click.Choice([*DATASETS, *CSV_FILES]), metavar="NAME")
+@click.option("--dialect", type=click.Choice(["snowflake", "bigquery"]), required=True, help="Of the warehouse.")
+@click.option("--location", required=True, help="Folder that ends in /v1: a stage of Snowflake, a URL for BigQuery.")
+@click.option("--connection", help="By which BigQuery reads another cloud.")
+def write_sql(name: str, dialect: Dialect, location: str, connection: str | None) -> None:
+    """Print the statement that makes an external table over a dataset or file."""
+    click.echo(f"{external_table(name, dialect, location, connection)};")

@@ -63,3 +63,9 @@ def test_a_column_that_is_added_changes_the_pages(tmp_path, monkeypatch):
     write_pages(tmp_path, examples)
     shown = json.loads((tmp_path / "schemas" / "opt_outs.json").read_text())
     assert shown["properties"]["reached_by"]["x-since"] == shown["x-version"] == "1.1"
+
+
+def test_the_pages_that_are_linked_exist():
+    for page in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", page.read_text()):
+            assert (DOCS / target).exists(), f"{page.name} links to {target}"
