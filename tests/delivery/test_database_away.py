@@ -60,7 +60,7 @@ def test_a_locked_database_is_waited_for_and_said_once(
 
     def locked() -> None:
         """Between the request and its commit; held well beyond one try of the worker."""
-        if not lock.in_transaction:
+        if first.acquire(blocking=False):
             lock.execute("BEGIN IMMEDIATE")
 
     with receiver(Reply(before=locked)) as box:
