@@ -113,6 +113,11 @@ class TenantConfig(Strict):
     references: References = References()
     referrals: ReferralSource | None = Field(default=None, description="referral events that are posted here")
     schedule: str = Field(default="30 1 * * *", description="cron, in the tenant's zone")
+    webhook_retention_days: int = Field(
+        default=30,
+        ge=2,
+        description="how long deliveries that ended, and their attempts, can be looked at and replayed",
+    )
     raw_retention_days: int = Field(default=90, ge=1, description="how long received bytes stay in the vault")
     vault_key: Literal["file", "required"] = Field(
         default="file",

@@ -21,10 +21,11 @@ from pipelines.cli.webhook_options import endpoint_options, wish_of
 from pipelines.config import Workspace
 from pipelines.delivery import deliver as delivery
 from pipelines.delivery import endpoints, event_pages, handshake, replay
-from pipelines.delivery.instants import micros, rfc3339
+from pipelines.delivery.instants import SECOND, micros, rfc3339
 from pipelines.delivery.ledger import attempts_of, listed_deliveries
 from pipelines.delivery.referral_source import receive_referral, referral_secrets
 from pipelines.delivery.signing import SECRET_BYTES, make_secret
+from pipelines.delivery.upkeep import DAY_SECONDS, prune
 from pipelines.delivery.worker import Worker, drain
 from pipelines.errors import MurmurError, UsageError
 from pipelines.storage.control import reading, writing
@@ -258,19 +259,45 @@ def receive(workspace: Workspace, tenant_id: str, port: int, count: int | None) 
             note("stopped")
 
 
+@webhook.command("prune")
+@tenant_option
+@click.option("--days", type=click.IntRange(min=2), help="Keep so many days [webhook_retention_days of tenant.yaml].")
+@json_option
+@click.pass_obj
+def prune_command(workspace: Workspace, tenant_id: str, days: int | None, as_json: bool) -> None:
+    """Remove deliveries that ended longer ago, with their attempts; they can then not be replayed."""
+    tenant = workspace.tenant(tenant_id)
+    kept = days or tenant.config.webhook_retention_days
+    done = prune(delivery.Control.open(workspace).engine, tenant.id, _now() - kept * DAY_SECONDS * SECOND)
+    said = f"removed {done.deliveries} deliveries, {done.attempts} attempts of others, the data of {done.events} events"
+    emit(asdict(done), as_json, lambda: note(said))
+
+
 @click.command()
 @any_tenant
 @click.option("--once", is_flag=True, help="Attempt what is due now and stop; else stay.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve Prometheus metrics at this port meanwhile.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="And at this address of the machine.")
 @json_option
 @click.pass_obj
-def deliver(workspace: Workspace, tenant_id: str | None, once: bool, as_json: bool) -> None:
+def deliver(
+    workspace: Workspace,
+    tenant_id: str | None,
+    once: bool,
+    metrics_port: int | None,
+    metrics_host: str,
+    as_json: bool,
+) -> None:
     """Send what is due to webhook endpoints."""
     stopping = threading.Event()
     if not once:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: stopping.set())
         note("delivering; stop with Ctrl-C")
-    done = delivery.deliver(workspace, tenant_id, once=once, clock=_clock, stopped=stopping.is_set).as_dict()
+    metrics = (metrics_host, metrics_port) if metrics_port else None
+    done = delivery.deliver(
+        workspace, tenant_id, once=once, clock=_clock, stopped=stopping.is_set, metrics=metrics
+    ).as_dict()
     emit(done, as_json, lambda: table(list(done), [list(done.values())]))
 
 

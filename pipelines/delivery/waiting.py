@@ -9,6 +9,7 @@ from sqlalchemy import Select, or_, select
 from pipelines.config import Workspace
 from pipelines.delivery.instants import micros
 from pipelines.delivery.outbox import SOURCES, changed_partitions
+from pipelines.delivery.places import DELIVERING, PENDING
 from pipelines.storage.control import open_control, reading
 from pipelines.storage.control.tables import deliveries, endpoints
 
@@ -35,8 +36,8 @@ def waiting(workspace: Workspace, tenant_id: str, now: datetime) -> list[str]:
 
 def _due(tenant_id: str, now: int) -> Select[str, int, str | None]:
     """Deliveries that a run could claim now: due, or left behind by a worker that died."""
-    pending = (deliveries.c.state == "pending") & (deliveries.c.next_attempt_at <= now)
-    left = (deliveries.c.state == "delivering") & (deliveries.c.lease_until <= now)
+    pending = PENDING & (deliveries.c.next_attempt_at <= now)
+    left = DELIVERING & (deliveries.c.lease_until <= now)
     return (
         select(deliveries.c.delivery_id, deliveries.c.attempts, deliveries.c.lease_token)
         .join(endpoints, endpoints.c.endpoint_id == deliveries.c.endpoint_id)
@@ -45,5 +46,6 @@ def _due(tenant_id: str, now: int) -> Select[str, int, str | None]:
             or_(pending, left),
             endpoints.c.state == "active",
             or_(endpoints.c.paused_until.is_(None), endpoints.c.paused_until <= now),
+            or_(endpoints.c.open_until.is_(None), endpoints.c.open_until <= now),
         )
     )
