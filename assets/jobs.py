@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.deliveries import deliveries_page
 from assets.resources import Murmuration
 from assets.stage import key_of
 from pipelines import flow
@@ -52,6 +53,7 @@ def delivery_job(tenant: Tenant) -> dg.JobDefinition:
     def deliver_due(context: dg.OpExecutionContext, murmuration: Murmuration) -> None:
         counts = deliver(murmuration.workspace, tenant_id, once=True, clock=lambda: datetime.now(UTC))
         context.add_output_metadata(counts.as_dict())
+        context.log_event(deliveries_page(murmuration.workspace, tenant_id, counts, datetime.now(UTC)))
 
     @dg.job(
         name=job_name(tenant_id, "deliver"),

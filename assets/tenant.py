@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.checks import check_of
+from assets.deliveries import deliveries_spec
 from assets.inbox import inbox_sensor, landing_job
 from assets.jobs import asset_jobs, delivery_job
 from assets.partitions import daily
@@ -19,7 +20,7 @@ def tenant_definitions(tenant: Tenant) -> dg.Definitions:
     """Definitions of one tenant, without resources."""
     partitions = daily(tenant)
     return dg.Definitions(
-        assets=[assets_of(step, tenant, partitions) for step in flow.STEPS],
+        assets=[*(assets_of(step, tenant, partitions) for step in flow.STEPS), deliveries_spec(tenant.id)],
         asset_checks=[check_of(check, tenant.id) for check in flow.CHECKS],
         jobs=[*asset_jobs(tenant), delivery_job(tenant), landing_job(tenant)],
         schedules=[daily_schedule(tenant)],
