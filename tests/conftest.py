@@ -25,6 +25,7 @@ LONGEST = (
     "faults/test_killed.py",
     "properties/test_any_order.py",
     "docs/test_commands.py",
+    "readers/test_spark.py",
     "cohorts/history/test_changes.py",
     "cohorts/test_engine_against_sql.py",
     "signals/test_same_bytes.py",

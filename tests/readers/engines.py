@@ -130,7 +130,7 @@ def example(engine: str) -> ModuleType:
 
 
 def read_here(
-    engine: str, kind: str, root: Path, name: str, columns: list[str] | None = None, **options: Any
+    engine: str, kind: str, root: Path | str, name: str, columns: list[str] | None = None, **options: Any
 ) -> list[dict[str, Any]]:
     """Rows of a dataset or file by DuckDB, Polars or PyArrow; all columns, or those that are asked for."""
     found = getattr(example(engine), kind)(str(root), name, **options)
@@ -146,7 +146,7 @@ def read_here(
 
 
 def read_there(
-    program: Program, engine: str, kind: str, root: Path, name: str, columns: list[str] | None = None
+    program: Program, engine: str, kind: str, root: Path | str, name: str, columns: list[str] | None = None
 ) -> list[dict[str, Any]]:
     """Rows of a dataset or file by pandas or Spark."""
     if engine == "spark":
