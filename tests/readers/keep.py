@@ -5,6 +5,7 @@ A file that is kept is never written again: it is what readers got from that ver
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from datetime import date
@@ -18,6 +19,8 @@ from schemas.versions import Promise, promises
 from tests.readers.sample import sample
 
 KEPT = Path(__file__).parent / "published"
+#: sha256 of every kept file.
+SUMS = KEPT / "sha256"
 DAY = date(2026, 3, 9)
 SUFFIXES = {"parquet": ".parquet", "csv": ".csv"}
 
@@ -41,12 +44,21 @@ def written(promise: Promise) -> bytes:
         return (Path(folder) / PART).read_bytes()
 
 
+def sums() -> dict[str, str]:
+    """sha256 of every kept file by its path below the folder."""
+    pairs = (line.split("  ") for line in SUMS.read_text(encoding="utf-8").splitlines())
+    return {path: digest for digest, path in pairs}
+
+
 def main() -> None:
     for promise in promises().values():
         if promise.form == "event" or kept_path(promise).exists():
             continue
         kept_path(promise).parent.mkdir(parents=True, exist_ok=True)
         kept_path(promise).write_bytes(written(promise))
+        digest = hashlib.sha256(kept_path(promise).read_bytes()).hexdigest()
+        with SUMS.open("a", encoding="utf-8") as file:
+            file.write(f"{digest}  {kept_path(promise).relative_to(KEPT)}\n")
         sys.stdout.write(f"{kept_path(promise)}\n")
 
 
