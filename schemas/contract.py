@@ -121,6 +121,8 @@ class Contract:
         return pa.DataFrameSchema(
             {column.name: _pandera_column(column) for column in self.columns},
             name=self.name,
+            description=self.description,
+            metadata={"version": self.version, "primary_key": list(self.primary_key)},
             strict=True,
             ordered=True,
         )

@@ -39,9 +39,9 @@ def write_pages(docs: Path, examples: Mapping[str, Rows]) -> list[Path]:
         docs: the folder of the documentation.
         examples: rows by dataset or file.
     """
+    (docs / "schemas").mkdir(parents=True, exist_ok=True)
     written = [docs / "data-dictionary.md"]
     written[0].write_text(page(examples), encoding="utf-8")
-    (docs / "schemas").mkdir(exist_ok=True)
     for name, contract in CONTRACTS.items():
         path = docs / "schemas" / f"{name}.json"
         text = json.dumps(json_schema(contract, examples[name]), indent=2, ensure_ascii=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from schemas.exports import file_contract
 from schemas.versions import Promise, promises, published
 from tests.readers.keep import SUMS, kept_path, sums, written
 from tests.readers.plain import plain_rows
@@ -72,3 +74,15 @@ def test_the_newest_version_is_still_written_so(promise):
     pa.unify_schemas([schema.remove_metadata() for schema in schemas], promote_options="permissive")
     hashed = "murmuration.logical_sha256"
     assert {**footer(now), hashed: ""} == {**footer(kept), hashed: ""}
+
+
+@pytest.mark.parametrize("promise", [each for each in KEPT if each.form == "parquet"], ids=title)
+def test_rows_of_every_version_satisfy_the_newest_schema(promise):
+    """What was added is nullable, so that Pandera takes old rows with nulls for what they lack."""
+    contract = file_contract(promise.name)
+    rows = pl.read_parquet(kept_path(promise))
+    lacking = [pl.lit(None, column.dtype).alias(column.name) for column in contract if column.name not in rows.columns]
+    schema = contract.pandera()
+    assert schema.metadata["version"] == contract.version
+    checked = schema.validate(rows.with_columns(lacking).select(contract.names))
+    assert checked.height == rows.height
