@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +25,6 @@ from pipelines.delivery.signing import flock_signature
 from pipelines.delivery.steps import run_event_log
 from pipelines.errors import MurmurError, UsageError
 from tests.delivery.receivers import DAY, SECRET, Reply, receiver, transition, transitions
-
-DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 
 
 def where(workspace: Workspace) -> list[str]:
@@ -208,19 +205,3 @@ def test_the_resident_worker_takes_new_events_and_stops_when_told(workspace: Wor
             out, _ = worker.communicate(timeout=30)
             assert worker.returncode == 0
             assert json.loads(out)["delivered"] == 2
-
-
-def test_the_receiver_in_the_docs_runs(workspace: Workspace, tenant: Tenant) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    with receiver() as box:
-        port = box.url.split(":")[2].split("/")[0]
-    endpoint_id, secret = add(workspace, f"http://127.0.0.1:{port}/")
-    with process(["-c", code], WEBHOOK_SECRET=secret, PORT=port) as example:
-        assert example.stdout is not None
-        for _ in range(300):
-            try:
-                if murmur(workspace, "webhook", "test", endpoint_id)["status"] == 200:
-                    break
-            except MurmurError:
-                time.sleep(0.1)
-        assert example.stdout.readline().split() == ["endpoint.test", f"endpoint:{endpoint_id}", "None"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from sqlalchemy import select, update
 from pipelines.delivery.deliver import Control
 from pipelines.delivery.event_pages import example
 from pipelines.delivery.replay import replay_delivery
+from pipelines.delivery.signing import flock_signature
 from pipelines.delivery.worker import drain
 from pipelines.storage.control import writing
 from pipelines.storage.control.tables import deliveries, endpoints
@@ -88,6 +90,20 @@ def test_the_receiver_handles_each_event_once_across_a_restart(
         with writing(control.engine) as connection:
             replay_delivery(connection, row["delivery_id"], 0)
     assert printed == ["cohort.entered fv_0 249.50"]
+
+
+def test_the_code_in_the_guide_answers_as_the_contract_says(capsys: pytest.CaptureFixture[str]) -> None:
+    guide = EXAMPLES.parents[1] / "webhooks.md"
+    (code,) = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, str(guide), "exec"), names)  # noqa: S102
+    body = json.dumps({**example("cohort.entered"), "timestamp": int(time.time())}).encode()
+    answer = names["answer"]
+    assert answer(SECRET, {}, body) == (401, {"error": "Missing signature header"})
+    assert answer(SECRET, {"X-Flock-Signature": "0" * 64}, body)[0] == 400
+    good = {"X-Flock-Signature": flock_signature(SECRET, body)}
+    assert answer(SECRET, good, body) == (200, {"received": True})
+    assert capsys.readouterr().out == "cohort.entered fv_8c1f\n"
 
 
 @pytest.fixture

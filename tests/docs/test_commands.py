@@ -104,6 +104,8 @@ def free_port() -> str:
 def test_commands_of_a_page_run(page, tmp_path, request):
     if "--tenant demo" in page.read_text(encoding="utf-8"):
         shutil.copytree(request.getfixturevalue("demo"), tmp_path, dirs_exist_ok=True)
+    if "docs/examples/webhooks" in page.read_text(encoding="utf-8"):
+        shutil.copytree(ROOT / "docs" / "examples" / "webhooks", tmp_path / "docs" / "examples" / "webhooks")
     port = free_port()
     for written, expected, output in commands(page):
         command = written.replace("8787", port)
