@@ -69,6 +69,7 @@ _EVENT: dict[Change, dict[str, str]] = {
     "renamed": {RECEIVER: ABSENT},
     "retyped": {RECEIVER: DECODED},
     "nullable": {RECEIVER: DECODED},
+    "narrowed": {RECEIVER: LISTED},
 }
 _BREAKS = {"parquet": _PARQUET, "csv": _CSV, "event": _EVENT}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from schemas.contract import Column, Contract
+from schemas.events import EVENT_TYPES, EventType
 from schemas.exports import CSV_FILES, DATASETS
 
 LEDGER = Path(__file__).parent / "ledger"
@@ -65,7 +66,8 @@ def promises() -> dict[str, Promise]:
     """The promise of every contract as the code has it now, by name."""
     tables = [_of_contract(contract, "parquet") for contract in DATASETS.values()]
     files = [_of_contract(contract, "csv") for contract in CSV_FILES.values()]
-    return {promise.name: promise for promise in (*tables, *files)}
+    events = [_of_event(kind) for kind in EVENT_TYPES.values()]
+    return {promise.name: promise for promise in (*tables, *files, *events)}
 
 
 def _of_contract(contract: Contract, form: Form) -> Promise:
@@ -80,6 +82,20 @@ def _of_column(column: Column) -> dict[str, Any]:
     if column.minimum is not None:
         promised["minimum"] = column.minimum
     return promised
+
+
+def _of_event(kind: EventType) -> Promise:
+    columns = []
+    for field in kind.fields:
+        promised: dict[str, Any] = {"name": field.name, "kind": field.type, "required": field.required}
+        if field.nullable:
+            promised["nullable"] = True
+        if field.format:
+            promised["format"] = field.format
+        if field.enum:
+            promised["enum"] = sorted(field.enum)
+        columns.append(promised)
+    return Promise(kind.name, "event", kind.version, (), tuple(columns))
 
 
 def published(ledger: Path = LEDGER) -> dict[str, list[Promise]]:

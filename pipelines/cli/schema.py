@@ -23,7 +23,7 @@ _ledger = click.option(
 
 @click.group()
 def schema() -> None:
-    """Contracts of datasets and files: check, publish, list, document, read from a warehouse."""
+    """Contracts of datasets, files and events: check, publish, list, document, read from a warehouse."""
 
 
 @schema.command("check")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipelines.cli import main
 from schemas.compatibility import check, differences
 from schemas.contract import Column, Contract
+from schemas.events import EVENT_TYPES
 from schemas.exports import CSV_FILES, DATASETS
 from schemas.readers import BY_POSITION
 from schemas.versions import LEDGER, Promise, append, encode, path_of, promises, published
@@ -38,8 +39,8 @@ def test_every_contract_is_as_it_was_published():
     assert check(promises(), published()) == []
 
 
-def test_every_dataset_and_file_is_in_the_ledger():
-    assert {*DATASETS, *CSV_FILES} == set(published())
+def test_every_dataset_file_and_event_is_in_the_ledger():
+    assert {*DATASETS, *CSV_FILES, *EVENT_TYPES} == set(published())
 
 
 @pytest.mark.parametrize(
