@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,6 +23,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from assets import demo_slack
 from assets.materialise import instance_of, run_job
 from pipelines.cli.ingest import COUNTS
 from pipelines.cli.output import table
@@ -104,14 +105,21 @@ def play(run: Demo) -> None:
     ingest(run, source)
     say("\n[bold]3  the pipeline, through Dagster[/bold]")
     with instance_of(run.workspace, ROOT / "dagster.yaml") as instance:
-        endpoint = register(run)
+        endpoint = register(run, "demo receiver", ["--event", "cohort.entered", "--event", "cohort.exited"])
+        bridge = register(run, "demo Slack bridge", demo_slack.WANTED)
         run_job(run.workspace, instance, TENANT, "daily", (run.first, run.last), run.console)
         say("\n[bold]4  webhooks, verified by a local receiver[/bold]")
-        with listening(run, endpoint) as lines:
+        with (
+            listening(run, endpoint) as lines,
+            demo_slack.told_slack(source, run.workspace.home / "demo", bridge.port, bridge.secret) as messages,
+        ):
+            wait_for_port(bridge.port)
             run_job(run.workspace, instance, TENANT, "deliver", None, run.console)
             time.sleep(0.5)
         show_webhooks(run, lines)
-    say("\n[bold]5  what was made[/bold]")
+    say("\n[bold]5  Slack, told by a bridge who left a valuable cart behind[/bold]")
+    show_slack(run, messages)
+    say("\n[bold]6  what was made[/bold]")
     summarise(run)
 
 
@@ -150,19 +158,17 @@ class Endpoint:
     secret: str
 
 
-def register(run: Demo) -> Endpoint:
-    """Register the local receiver before the pipeline runs; a second demo rotates its secret."""
+def register(run: Demo, description: str, wanted: Sequence[str]) -> Endpoint:
+    """Register a local receiver before the pipeline runs; a second demo rotates its secret."""
     for known in run.murmur("webhook", "list", "--tenant", TENANT):
-        if known["description"] == "demo receiver":
+        if known["description"] == description:
             rotated = run.murmur("webhook", "rotate", known["endpoint_id"])
             return Endpoint(int(known["url"].rsplit(":", 1)[1].split("/")[0]), rotated["secret"])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    url = f"http://127.0.0.1:{port}/"
-    kinds = ["--event", "cohort.entered", "--event", "cohort.exited"]
-    about = ["--description", "demo receiver", "--allow-private"]
-    added = run.murmur("webhook", "add", "--tenant", TENANT, url, *kinds, *about)
+    about = ["--description", description, "--allow-private"]
+    added = run.murmur("webhook", "add", "--tenant", TENANT, f"http://127.0.0.1:{port}/", *wanted, *about)
     return Endpoint(port, added["secret"])
 
 
@@ -207,6 +213,14 @@ def show_webhooks(run: Demo, lines: list[str]) -> None:
         run.console.print("  nothing new to tell: every transition is sent once")
     else:
         run.console.print(f"  {len(received):,} received, {min(len(received), SHOWN_WEBHOOKS)} shown")
+
+
+def show_slack(run: Demo, messages: list[dict[str, Any]]) -> None:
+    """The newest messages, as the channel sees them."""
+    for line in demo_slack.lines(messages):
+        run.console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
+    told = f"{len(messages):,} messages" if messages else "nothing new to tell: each cart is told once"
+    run.console.print(f"  {told}")
 
 
 def summarise(run: Demo) -> None:
