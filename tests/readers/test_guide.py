@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from schemas.exports import CSV_FILES, DATASETS
 from tests.readers import guide, shop
-from tests.readers.engines import HERE
+from tests.readers.engines import HERE, read_here, read_there
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +36,19 @@ def test_the_program_runs(engine, demo, monkeypatch, capsys):
 def test_the_program_of_pandas_runs(demo, program):
     printed = program.run_printing(guide.moved_to(demo, "\n".join(guide.shown("pandas"))))
     assert guide.says_what_is_there(printed), printed
+
+
+@pytest.mark.parametrize("engine", [*HERE, "pandas"])
+def test_every_dataset_and_file_is_read_also_where_days_are_empty(engine, demo, request):
+    read = (
+        partial(read_there, request.getfixturevalue("program"), engine)
+        if engine == "pandas"
+        else partial(read_here, engine)
+    )
+    rows = {name: read("dataset", demo / shop.S3, name, contract.names) for name, contract in DATASETS.items()}
+    rows |= {
+        name: read("file", demo / shop.GCS, name, ["date", *contract.names]) for name, contract in CSV_FILES.items()
+    }
+    filled = {name for name, found in rows.items() if found}
+    assert filled > {"cohort_membership", "events", *CSV_FILES}
+    assert set(rows) - filled > {"signal_crossings", "cohort_transitions"}

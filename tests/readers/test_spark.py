@@ -34,6 +34,8 @@ def test_the_program_of_the_guide_runs(tmp_path, spark):
     shop.publish(tmp_path)
     printed = spark.run_printing(guide.moved_to(tmp_path, "\n".join(guide.shown("spark"))))
     assert guide.says_what_is_there(printed), printed
+    empty = read_there(spark, "spark", "dataset", tmp_path / shop.S3, "signal_crossings", ["date", "place"])
+    assert empty == []
 
 
 def test_no_java_of_the_machine_is_used(spark):
