@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, update
 
 from pipelines.delivery.deliver import Control
 from pipelines.delivery.receiver import construct_event, verify_webhook
 from pipelines.delivery.worker import drain
-from pipelines.storage.control.tables import attempts
+from pipelines.storage.control import writing
+from pipelines.storage.control.tables import attempts, deliveries
 from tests.delivery.receivers import (
     SECRET,
     FakeClock,
@@ -77,3 +81,40 @@ def test_no_request_is_in_binary_mode(control: Control, clock: FakeClock) -> Non
         fill(control, clock, 1)
         drain(make_worker(control, clock))
     assert not [name for name in box.received[0].headers if name.startswith("ce-")]
+
+
+def test_no_proxy_of_the_environment_is_used_and_no_cookie_kept(
+    control: Control, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with receiver(Reply(200, {"Set-Cookie": "session=1; Path=/"})) as box:
+        add_endpoint(control, box.url)
+        for start in range(2):
+            fill(control, clock, 1, start=start)
+            assert drain(make_worker(control, clock)) == {"delivered": 1}
+    assert not any("cookie" in got.headers for got in box.received)
+    assert {got.headers["accept-encoding"] for got in box.received} == {"identity"}
+
+
+def test_an_endpoint_that_hangs_slows_no_other(control: Control, clock: FakeClock) -> None:
+    arrived: list[float] = []
+    hangs, answers = Reply(delay=2.0), Reply(before=lambda: arrived.append(time.monotonic()))
+    with receiver(hangs) as slow, receiver(answers) as quick:
+        add_endpoint(control, slow.url, "ep_slow", max_in_flight=2)
+        add_endpoint(control, quick.url, "ep_quick", max_in_flight=2)
+        fill(control, clock, 12)
+        with writing(control.engine) as connection:
+            late = deliveries.c.endpoint_id == "ep_slow"
+            connection.execute(update(deliveries).where(late).values(next_attempt_at=0))
+        started = time.monotonic()
+        drain(make_worker(control, clock, total_seconds=1.0), [row["delivery_id"] for row in _some(control)])
+    assert len(arrived) == 12
+    assert max(arrived) - started < 0.9
+
+
+def _some(control: Control) -> list[dict[str, Any]]:
+    """Every delivery of the quick endpoint and two of the slow one, so that the test ends soon."""
+    rows = rows_of(control, select(deliveries).order_by(deliveries.c.endpoint_id, deliveries.c.delivery_id))
+    slow = [row for row in rows if row["endpoint_id"] == "ep_slow"]
+    return [row for row in rows if row["endpoint_id"] == "ep_quick"] + slow[:2]
