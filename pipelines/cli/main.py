@@ -33,6 +33,7 @@ COMMANDS = {
     "webhook": "webhook",
     "deliver": "webhook",
     "listen": "listen",
+    "sync": "sync",
 }
 
 

@@ -17,16 +17,26 @@ DESIRED = {"row_key": pl.String, "payload": pl.String, "payload_hash": pl.String
 _INSTANT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
+class InvalidKeysError(UsageError):
+    """Rows of a model cannot be told apart; nothing may be sent.
+
+    Attributes:
+        rows: how many.
+    """
+
+    def __init__(self, message: str, rows: int) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
 def desired_rows(tenant: Tenant, sync: Sync) -> pl.DataFrame:
     """``DESIRED``, sorted by ``row_key``.
 
     Raises:
-        UsageError: the SQL is wrong, a column is not there, or keys are null or repeated; nothing may be sent then.
+        UsageError: the SQL is wrong or a column is not there.
+        InvalidKeysError: keys are null or repeated; nothing may be sent then.
     """
-    with selected(tenant, sync.model.select) as relation:
-        _must_have(relation.columns, sync)
-        wanted = dict.fromkeys([*sync.key, *sync.mapping.values(), *([_who(sync)] if sync.suppress else [])])
-        rows: pl.DataFrame = relation.select(*(_quoted(name) for name in wanted)).pl()
+    rows = _rows(tenant, sync)
     _must_name_rows(rows, sync.key)
     if sync.suppress:
         rows = rows.join(opted_out(tenant, sync.suppress), left_on=_who(sync), right_on="customer", how="anti")
@@ -35,6 +45,20 @@ def desired_rows(tenant: Tenant, sync: Sync) -> pl.DataFrame:
     payload = fields.struct.json_encode().alias("payload")
     found = plain.select(_row_key(sync.key), payload)
     return found.with_columns(identifiers([pl.col("payload")]).alias("payload_hash")).sort("row_key")
+
+
+def _rows(tenant: Tenant, sync: Sync) -> pl.DataFrame:
+    """The columns of the model that are used."""
+    wanted = dict.fromkeys([*sync.key, *sync.mapping.values(), *([_who(sync)] if sync.suppress else [])])
+    columns: Sequence[str] = ()
+    try:
+        with selected(tenant, sync.model.select) as relation:
+            columns = relation.columns
+            rows: pl.DataFrame = relation.select(*(_quoted(name) for name in wanted if name in columns)).pl()
+    except UsageError as error:
+        raise UsageError(f"model: {error}") from None
+    _must_have(columns, sync)
+    return rows
 
 
 def opted_out(tenant: Tenant, suppress: Suppress) -> pl.DataFrame:
@@ -61,15 +85,15 @@ def _must_have(columns: Sequence[str], sync: Sync) -> None:
 
 
 def _must_name_rows(rows: pl.DataFrame, key: Sequence[str]) -> None:
+    shown = ", ".join(key)
     missing = rows.select(pl.any_horizontal(pl.col(name).is_null() for name in key).sum()).item()
     if missing:
-        raise UsageError(
-            f"key: {missing:,} rows have no {' or '.join(key)}; nothing was sent, leave them out in the SQL"
-        )
+        told = f"key: {missing:,} rows have null in {shown}; nothing was sent, leave them out in the SQL"
+        raise InvalidKeysError(told, missing)
     repeated = rows.height - rows.n_unique(subset=list(key))
     if repeated:
-        shown = ", ".join(key)
-        raise UsageError(f"key: {repeated:,} rows repeat the {shown} of another; nothing was sent, make it unique")
+        told = f"key: {repeated:,} rows repeat the {shown} of another; nothing was sent, choose a key that is unique"
+        raise InvalidKeysError(told, repeated)
 
 
 def _row_key(key: Sequence[str]) -> pl.Expr:
