@@ -241,10 +241,11 @@ def test_values_become_json_without_loss(tenant, write):
     write(rows(a=1))
     file = tenant.folder / "syncs" / "s.yaml"
     sql = (
-        "SELECT 'a' AS k, 1 AS number, 9007199254740993 AS big, 12.50::DECIMAL(9,2) AS money, "
-        "DATE '2026-01-02' AS day, TIMESTAMPTZ '2026-01-02 03:04:05.678+00' AS at, NULL::VARCHAR AS nothing, true AS fine, 'é' AS text"
+        "SELECT 'a' AS k, 1 AS number, 9007199254740993 AS big, 12.50::DECIMAL(9,2) AS money, true AS fine, "
+        "DATE '2026-01-02' AS day, TIMESTAMPTZ '2026-01-02 03:04:05.678+00' AS moment, NULL::VARCHAR AS nothing, "
+        "'é' AS text"
     )
-    names = ("number", "big", "money", "day", "at", "nothing", "fine", "text")
+    names = ("number", "big", "money", "day", "moment", "nothing", "fine", "text")
     mapping = ", ".join(f"{name}: {name}" for name in names)
     file.write_text(f'model: {{sql: "{sql}"}}\nkey: [k, number]\nmapping: {{{mapping}}}\ndestination: crm\n')
     found = desired_rows(tenant, load_sync(tenant, "s"))
@@ -254,7 +255,7 @@ def test_values_become_json_without_loss(tenant, write):
         "big": 9007199254740993,
         "money": "12.50",
         "day": "2026-01-02",
-        "at": "2026-01-02T03:04:05.678Z",
+        "moment": "2026-01-02T03:04:05.678Z",
         "nothing": None,
         "fine": True,
         "text": "é",
