@@ -97,7 +97,7 @@ def list_endpoints(workspace: Workspace, tenant_id: str | None, as_json: bool) -
         return
     columns = ["endpoint_id", "tenant", "state", "url", "event_types", "filters"]
     shown = ["endpoint", "tenant", "state", "url", "events", "filters"]
-    emit(rows, as_json, lambda: table(shown, [[_cell(row[name]) for name in columns] for row in rows]))
+    emit(rows, as_json, lambda: table(shown, [[_cell(name, row) for name in columns] for row in rows]))
 
 
 @webhook.command("rotate")
@@ -340,7 +340,10 @@ def _shown(endpoint: endpoints.Endpoint) -> dict[str, Any]:
     return shown
 
 
-def _cell(value: Any) -> Any:
+def _cell(name: str, row: Mapping[str, Any]) -> Any:
+    value = row[name]
+    if name == "state" and row["disabled_because"]:
+        return f"{value} ({row['disabled_because']})"
     if isinstance(value, tuple):
         return ", ".join(value)
     return json.dumps(value) if isinstance(value, dict) else value

@@ -17,7 +17,7 @@ from pipelines.delivery.guard import check_url
 from pipelines.delivery.instants import SECOND
 from pipelines.delivery.own_headers import check_headers
 from pipelines.delivery.signing import key_of
-from pipelines.delivery.subscriptions import check_filters, check_types, matches
+from pipelines.delivery.subscriptions import check_fields, check_filters, check_types, matches
 from pipelines.errors import UsageError
 from pipelines.storage.control.cipher import Cipher
 from pipelines.storage.control.tables import deliveries, endpoints
@@ -80,6 +80,7 @@ class Wish:
         check_url(self.url, allow_private=self.allow_private)
         check_types(self.event_types)
         check_filters(self.filters or {})
+        check_fields(self.event_types, self.filters or {})
         check_headers(self.headers or {})
         self._check_settings()
         return {

@@ -54,6 +54,19 @@ def check_filters(filters: Mapping[str, Any]) -> None:
                 raise UsageError(f"filter on {field}: {name} takes {'a list' if name == 'in' else 'one value'}")
 
 
+def check_fields(patterns: Sequence[str], filters: Mapping[str, Any]) -> None:
+    """Refuse a filter on a field that no wanted event has, since it would keep everything away in silence.
+
+    Raises:
+        UsageError: with the fields that there are.
+    """
+    wanted = [kind for kind in EVENT_TYPES.values() if any(_type_matches(each, kind.name) for each in patterns)]
+    fields = {field.name for kind in wanted for field in kind.fields}
+    for name in filters:
+        if name not in fields:
+            raise UsageError(f"filter on {name}: no such event has that field; fields: {', '.join(sorted(fields))}")
+
+
 def parse_filter(text: str) -> tuple[str, Any]:
     """A filter as people type it: ``cohort_id=a,b``, ``cart_total_value_minor>=20000``, ``top_signal!=scarcity``.
 

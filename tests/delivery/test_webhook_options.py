@@ -77,6 +77,8 @@ def test_what_is_no_filter_is_refused(texts: list[str]) -> None:
         ["--format", "flock", "--batch", "2"],
         ["--cohort", "a", "--filter", "cohort_id=b"],
         ["--event", "referral.sparkled"],
+        ["--filter", "cart_totl_value>5"],
+        ["--event", "export.*", "--cohort", "cart_abandoner"],
     ],
 )
 def test_what_cannot_be_is_one_line_and_makes_no_endpoint(workspace: Workspace, options: list[str]) -> None:
