@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipelines.calendar import Day
 from pipelines.errors import ConflictError
 from pipelines.exports.changes import write_changes
 from pipelines.exports.manifest import FileEntry, Manifest, Reason, rfc3339
-from pipelines.exports.revision import MANIFEST, SUCCESS, Place, Revision, newest_revision
+from pipelines.exports.revision import MANIFEST, SUCCESS, Place, Revision, newest_revision, revision_numbers
 from pipelines.storage.objects import ObjectNotFoundError, ObjectStore, fetch
 
 #: Rounds in which the copy is brought up to a revision that was published meanwhile.
@@ -232,13 +233,20 @@ def success_mark(manifest: bytes) -> bytes:
 
 
 def _copy(store: ObjectStore, place: Place, revision: Revision) -> None:
-    for entry in revision.manifest.files:
-        store.copy(entry.path, f"{place.copy}/{entry.name}")
-    for key in _not_named(store, place, revision):
-        # Parts that the revision before had more of.
-        store.delete(key)
-    store.put(f"{place.copy}/{MANIFEST}", revision.raw)
-    store.put(f"{place.copy}/{SUCCESS}", success_mark(revision.raw))
+    """Write the copy, unless a newer revision comes in between: whoever was paused must not go on with an older one."""
+    names = [entry.name for entry in revision.manifest.files]
+    steps: list[Callable[[], None]] = [
+        partial(store.copy, entry.path, f"{place.copy}/{name}")
+        for entry, name in zip(revision.manifest.files, names, strict=True)
+    ]
+    # Parts that the revision before had more of.
+    steps += [partial(store.delete, key) for key in _not_named(store, place, revision)]
+    steps.append(partial(store.put, f"{place.copy}/{MANIFEST}", revision.raw))
+    steps.append(partial(store.put, f"{place.copy}/{SUCCESS}", success_mark(revision.raw)))
+    for step in steps:
+        if revision_numbers(store, place)[-1] != revision.number:
+            return
+        step()
 
 
 def _not_named(store: ObjectStore, place: Place, revision: Revision) -> list[str]:
