@@ -53,11 +53,25 @@ class BucketTarget(Strict):
         return self
 
 
+class AlertWebhook(Strict):
+    """Where a line of JSON is posted when exports are late."""
+
+    url_env: str = Field(description="environment variable that holds the URL, which may hold a token")
+    minutes_before: int = Field(default=15, ge=1, le=720, description="how long before the promise")
+
+
 class ExportTargets(Strict):
     """Export destinations of a tenant."""
 
     s3: BucketTarget | None = None
     gcs: BucketTarget | None = None
+    keep_revisions_days: int = Field(default=90, ge=1, description="how long superseded revisions are kept")
+    schedule: str | None = Field(
+        default=None,
+        description="cron, in the tenant's zone, of exports alone; after each partition where not given",
+    )
+    alert: AlertWebhook | None = Field(default=None, description="who is told what is missing before the promise")
+    identity_links: bool = Field(default=False, description="publish which visitor is which customer, ids only")
     promised_by: str = Field(default="04:00", pattern=r"^\d\d:\d\d$", description="local time of the next day")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import click
@@ -10,6 +11,7 @@ from pipelines.cli.output import emit, json_option, note, table, tenant_option
 from pipelines.config import Tenant, Workspace
 from pipelines.exports.manifest import Manifest
 from pipelines.exports.onboarding import check_target
+from pipelines.exports.retention import prune
 from pipelines.exports.revision import newest_revisions
 from pipelines.exports.target import export_store
 from pipelines.exports.verify import verify
@@ -77,6 +79,20 @@ def check_buckets(workspace: Workspace, tenant_id: str, as_json: bool) -> int:
     if not named:
         note(f"tenant {tenant_id} has no exports in its tenant.yaml")
     return 0 if all(row["ok"] for row in rows) else 1
+
+
+@export.command("prune")
+@tenant_option
+@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Instead of exports.keep_revisions_days.")
+@json_option
+@click.pass_obj
+def prune_revisions(workspace: Workspace, tenant_id: str, older_than: int | None, as_json: bool) -> None:
+    """Remove revisions that were superseded long ago; the newest of each partition always stays."""
+    tenant = workspace.tenant(tenant_id)
+    days = tenant.config.exports.keep_revisions_days if older_than is None else older_than
+    stores = [store for kind in KINDS if (store := export_store(tenant, kind))]
+    gone = sum(len(prune(store, datetime.now(UTC), days)) for store in stores)
+    emit({"tenant": tenant_id, "removed_objects": gone}, as_json, lambda: click.echo(f"removed {gone} objects"))
 
 
 @export.command("verify")
