@@ -29,10 +29,12 @@ from schemas.tables import (
     COHORT_SIZES,
     COHORT_TRANSITIONS,
     DATE,
+    QUARANTINE,
     SIGNAL_CROSSINGS,
     SIGNAL_METRICS,
     SIGNAL_SNAPSHOTS,
     SIGNAL_WINDOWS,
+    UNRESOLVED_REFERENCES,
     VISITOR_SIGNAL_CROSSINGS,
     VISITOR_SIGNAL_SNAPSHOTS,
 )
@@ -69,6 +71,117 @@ EVENTS = Contract(
     ),
 )
 
+IDENTITY_LINKS_DATASET = Contract(
+    name="identity_links",
+    description="Which visitor was which customer from an instant on; ids only, for tenants who ask for it.",
+    primary_key=("date", "identity_link_id"),
+    columns=(
+        DATE,
+        Column("identity_link_id", "string", required=True),
+        Column("flockr_vid", "string", required=True),
+        Column("customer_id", "string", required=True, references="customers"),
+        Column("resolution_event", "string", required=True, enum=("login", "signup", "checkout", "email_click")),
+        Column("occurred_at", "timestamp", required=True),
+    ),
+)
+
+UNRESOLVED_DATASET = replace(
+    UNRESOLVED_REFERENCES,
+    primary_key=("date", *UNRESOLVED_REFERENCES.primary_key),
+    columns=(DATE, *(column for column in UNRESOLVED_REFERENCES if column.name != "date")),
+    partitioned=True,
+)
+
+QUARANTINE_DATASET = Contract(
+    name="quarantine",
+    description="Ledger: a row that was refused and why; nothing of what it held.",
+    primary_key=("date", "entity", "batch_id", "line_no"),
+    columns=(
+        DATE,
+        *(QUARANTINE[name] for name in ("entity", "batch_id", "line_no", "rule", "reason")),
+    ),
+)
+
+WEBHOOK_DELIVERIES = Contract(
+    name="webhook_deliveries",
+    description="Ledger: one attempt to deliver an event to an endpoint, on the day on which it was made.",
+    primary_key=("date", "attempt_id"),
+    columns=(
+        DATE,
+        Column("attempt_id", "string", required=True, description="In the order of the attempts."),
+        Column("delivery_id", "string", required=True),
+        Column("endpoint_id", "string", required=True),
+        Column("event_id", "string", required=True),
+        Column("number", "int64", required=True, minimum=0, description="Which attempt of the delivery."),
+        Column("attempted_at", "timestamp", required=True),
+        Column("status", "int64", description="Of the answer; null where there was none."),
+        Column("latency_ms", "int64", required=True, minimum=0),
+        Column("outcome", "string", required=True, description="delivered, retry, dead, sandbox, late."),
+        Column("error_class", "string", description="Why there was no answer, or what kind of answer it was."),
+    ),
+)
+
+SYNC_RUNS = Contract(
+    name="sync_runs",
+    description="Ledger: one run of a reverse-ETL sync, on the day on which it began.",
+    primary_key=("date", "run_id"),
+    columns=(
+        DATE,
+        Column("run_id", "string", required=True),
+        Column("sync_id", "string", required=True),
+        Column("mode", "string", required=True),
+        Column("started_at", "timestamp", required=True),
+        Column("finished_at", "timestamp"),
+        Column("status", "string", required=True),
+        *(
+            Column(name, "int64", required=True, minimum=0)
+            for name in ("added", "changed", "removed", "unchanged", "rejected", "invalid", "retried", "parked")
+        ),
+        Column("cursor", "string"),
+        Column("definition_version", "string"),
+        Column("trigger", "string"),
+    ),
+)
+
+SYNC_CHANGELOG = Contract(
+    name="sync_changelog",
+    description="Ledger: what became of one row in one run of a sync, on the day on which the run began.",
+    primary_key=("date", "run_id", "row_key", "attempt"),
+    columns=(
+        DATE,
+        Column("run_id", "string", required=True),
+        Column("row_key", "string", required=True),
+        Column("op", "string", required=True),
+        Column("payload_hash", "string"),
+        Column(
+            "status",
+            "string",
+            required=True,
+            enum=("succeeded", "rejected", "invalid_null", "invalid_duplicate", "skipped"),
+        ),
+        Column("error_code", "string"),
+        Column("error_message", "string"),
+        Column("http_status", "int64"),
+        Column("attempt", "int64", required=True, minimum=0),
+        Column("batch_id", "string"),
+        Column("sent_at", "timestamp"),
+        Column("acked_at", "timestamp"),
+    ),
+)
+
+#: Datasets that say what we knew and did, which depends on arrival; and who is who, for tenants who ask for it.
+LEDGERS: dict[str, Contract] = {
+    contract.name: contract
+    for contract in (
+        UNRESOLVED_DATASET,
+        QUARANTINE_DATASET,
+        WEBHOOK_DELIVERIES,
+        SYNC_RUNS,
+        SYNC_CHANGELOG,
+        IDENTITY_LINKS_DATASET,
+    )
+}
+
 #: Dataset name -> contract. Rows are those of the lake table of that name; ``events`` comes from customer_events.
 DATASETS: dict[str, Contract] = {
     contract.name: contract
@@ -84,6 +197,7 @@ DATASETS: dict[str, Contract] = {
         COHORT_MEMBERSHIP_HISTORY,
         SIGNAL_WINDOWS,
         SIGNAL_METRICS,
+        *LEDGERS.values(),
     )
 }
 

@@ -83,7 +83,9 @@ def check_buckets(workspace: Workspace, tenant_id: str, as_json: bool) -> int:
 
 @export.command("prune")
 @tenant_option
-@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Instead of exports.keep_revisions_days.")
+@click.option(
+    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Instead of exports.keep_revisions_days."
+)
 @json_option
 @click.pass_obj
 def prune_revisions(workspace: Workspace, tenant_id: str, older_than: int | None, as_json: bool) -> None:

@@ -27,6 +27,7 @@ TENANT = """id: example
 timezone: Europe/London
 currency: GBP
 exports:
+  identity_links: true
   s3: {bucket: exports}
   gcs: {bucket: campaigns}
 """

@@ -11,8 +11,9 @@ from pipelines.cohorts.history import official
 from pipelines.cohorts.history.definitions import timeline
 from pipelines.config import Tenant
 from pipelines.exports.inputs import Inputs
+from pipelines.exports.ledgers import ledger_rows
 from pipelines.exports.stream import filtered_pieces, lake_pieces
-from schemas.exports import FREE_TEXT
+from schemas.exports import FREE_TEXT, LEDGERS
 
 #: Datasets of which only the rows of the active definition are published.
 OFFICIAL = {
@@ -29,6 +30,9 @@ def table_of(dataset: str) -> str:
 
 def dataset_pieces(tenant: Tenant, dataset: str, day: date) -> Iterator[pl.DataFrame]:
     """Rows of a partition in the order of its key, few in memory at once."""
+    if dataset in LEDGERS:
+        yield ledger_rows(tenant, dataset, day)
+        return
     if dataset == "events":
         yield from (events(piece) for piece in lake_pieces(tenant.lake, "customer_events", day))
         return
@@ -50,6 +54,8 @@ def events(customer_events: pl.DataFrame) -> pl.DataFrame:
 
 def definition_versions(tenant: Tenant, dataset: str, day: date) -> Inputs:
     """Definitions that the rows were computed by, as inputs named ``definition:<cohort or signal>``."""
+    if dataset in LEDGERS:
+        return []
     rows = tenant.lake.scan(table_of(dataset), [day])
     columns = rows.collect_schema().names()
     subject = next((name for name in ("cohort_id", "signal_id") if name in columns), None)

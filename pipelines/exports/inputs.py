@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from pipelines.storage.lake import Lake
+from schemas.exports import LEDGERS
+from schemas.registry import LAKE
 
 Inputs = list[dict[str, str | None]]
 References = tuple[dict[str, int], float]
@@ -36,7 +38,7 @@ def input_versions(lake: Lake, tables: Sequence[str], days: Sequence[date]) -> d
     were written. Tables without days count as one partition, which is None.
     """
     found: dict[date, Inputs] = {day: [] for day in days}
-    for table in sorted(tables):
+    for table in sorted(set(tables) & set(LAKE)):
         files = lake.files(table)
         for day in days:
             if day in files:
@@ -57,6 +59,8 @@ def open_references(lake: Lake, dataset: str, days: Sequence[date]) -> dict[date
         For each day the number of references by ``<entity>.<field>``, and a share from 0 to 1; 1 when there is no
         record.
     """
+    if dataset in LEDGERS:
+        return dict.fromkeys(days, ({}, 1.0))
     entities = list(SOURCES[dataset])
     waiting = (
         lake.scan("unresolved_references")

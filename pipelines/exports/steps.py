@@ -26,7 +26,7 @@ from pipelines.exports.verify import partition_problems
 from pipelines.step import Check, CheckResult, Step
 from pipelines.storage.lake import Commit
 from pipelines.storage.objects import ObjectStore
-from schemas.exports import CAMPAIGN_FILES, CSV_FILES, DATASETS
+from schemas.exports import CAMPAIGN_FILES, CSV_FILES, DATASETS, LEDGERS
 from schemas.tables import OPEN_SPANS
 
 Published = tuple[Day, Revision, bool]
@@ -45,7 +45,21 @@ GCS_OUTPUTS = {file: f"gcs_{file}" for file in CSV_FILES}
 
 
 def parquet_exports(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) -> dict[str, Commit]:
-    """Publish the Parquet datasets of the days; nothing when the tenant has no S3 target.
+    """Publish what the lake holds of the days as Parquet; nothing when the tenant has no S3 target.
+
+    Returns:
+        A commit for each ``s3_<dataset>``; its version is the newest revision among the days.
+    """
+    return _parquet(tenant, days, [name for name in DATASETS if name not in LEDGERS], clock)
+
+
+def ledger_exports(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) -> dict[str, Commit]:
+    """Publish what we knew and did on the days as Parquet; as ``parquet_exports``."""
+    return _parquet(tenant, days, list(LEDGERS), clock)
+
+
+def _parquet(tenant: Tenant, days: Sequence[date], names: Sequence[str], clock: Clock) -> dict[str, Commit]:
+    """Publish some Parquet datasets of the days; nothing when the tenant has no S3 target.
 
     Returns:
         A commit for each ``s3_<dataset>``; its version is the newest revision among the days.
@@ -53,11 +67,17 @@ def parquet_exports(tenant: Tenant, days: Sequence[date], clock: Clock = NOW) ->
     store = export_store(tenant, "s3")
     bounds = [day_of(day, tenant.zone) for day in days]
     done = {
-        name: _publish_dataset(tenant, store, name, [*bounds, *_open_spans(tenant, name)]) if store else []
-        for name in DATASETS
+        name: _publish_dataset(tenant, store, name, [*bounds, *_open_spans(tenant, name)])
+        if store and _is_asked(tenant, name)
+        else []
+        for name in names
     }
     record_published(tenant, [(day, revision) for published in done.values() for day, revision, _ in published], clock)
-    return {output: _outcome(output, done[name]) for name, output in S3_OUTPUTS.items()}
+    return {S3_OUTPUTS[name]: _outcome(S3_OUTPUTS[name], done[name]) for name in names}
+
+
+def _is_asked(tenant: Tenant, dataset: str) -> bool:
+    return dataset != "identity_links" or tenant.config.exports.identity_links
 
 
 def _open_spans(tenant: Tenant, dataset: str) -> list[Day]:
@@ -159,7 +179,7 @@ def _verified(dataset: str, kind: str, tenant: Tenant, days: Sequence[date]) -> 
     folder = dataset if kind == "s3" else ""
     problems: list[str] = []
     open_too = [each.date for each in _open_spans(tenant, dataset)]
-    for day in [*days, *open_too] if store else ():
+    for day in [*days, *open_too] if store and (kind != "s3" or _is_asked(tenant, dataset)) else ():
         assert store is not None  # noqa: S101
         problems += partition_problems(store, Place(dataset, day, folder))
     return CheckResult(
@@ -181,11 +201,20 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="parquet_exports",
         group="exports",
-        outputs=tuple(S3_OUTPUTS.values()),
-        inputs=tuple(sorted({"customer_events", "unresolved_references", *DATASETS} - {"events"})),
+        outputs=tuple(S3_OUTPUTS[name] for name in DATASETS if name not in LEDGERS),
+        inputs=tuple(sorted({"customer_events", "unresolved_references", *SOURCES} - {"events"})),
         run=parquet_exports,
         kinds=("parquet", "s3"),
         description="Date-partitioned snappy Parquet with manifests, revisions and change lists.",
+    ),
+    Step(
+        name="ledger_exports",
+        group="exports",
+        outputs=tuple(S3_OUTPUTS[name] for name in LEDGERS),
+        inputs=("identity_links", "quarantine", "unresolved_references"),
+        run=ledger_exports,
+        kinds=("parquet", "s3"),
+        description="What waits, what was refused and what was sent, as Parquet; who is who for those who ask.",
     ),
     Step(
         name="campaign_files",
@@ -202,4 +231,4 @@ STEPS: tuple[Step, ...] = (
 
 CHECKS: tuple[Check, ...] = _checks()
 
-assert set(SOURCES) == set(DATASETS)  # noqa: S101
+assert {*SOURCES, *LEDGERS} == set(DATASETS)  # noqa: S101

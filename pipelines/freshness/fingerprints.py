@@ -20,6 +20,7 @@ import polars as pl
 from pipelines import carry
 from pipelines.calendar import local_date
 from pipelines.config import Tenant
+from pipelines.exports.ledgers import attempts_by_day, texts_by_day
 from pipelines.facts.cross_day import cross_day_orders
 from pipelines.facts.early import early_clicks, prices_used, publications
 from pipelines.facts.links_used import links_of_clicks, links_used, merges_of_clicks
@@ -75,6 +76,9 @@ _USES: dict[str, tuple[tuple[str, ...], Callable[[Tenant], Texts]]] = {
     "publications": (("products", *_NAMING_PRODUCTS), publications),
     "attributes": (("products_history", *_NAMING_PRODUCTS), attributes.used),
     "early_clicks": (("customer_events", "links_history"), early_clicks),
+    "links_of_days": (("identity_links",), texts_by_day("identity_links")),
+    "refused_on_days": (("quarantine", "batches"), texts_by_day("quarantine")),
+    "waiting_on_days": (("unresolved_references",), texts_by_day("unresolved_references")),
 }
 #: Steps and inputs of which a day asks no more than its rows use.
 _USED_BY: dict[tuple[str, str], tuple[str, ...]] = {
@@ -84,6 +88,8 @@ _USED_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("click_facts", "links_history"): ("campaigns_of_clicks",),
     ("click_facts", "identity_links"): ("links_of_clicks",),
     ("click_facts", "customer_merges"): ("merges_of_clicks",),
+    ("ledger_exports", "identity_links"): ("links_of_days",),
+    ("ledger_exports", "quarantine"): ("refused_on_days", "waiting_on_days"),
     ("product_facts", "order_lines"): ("lines_of_demand",),
     ("product_signals", "products"): ("publications",),
     ("product_signals", "products_history"): ("attributes",),
@@ -188,7 +194,9 @@ class Freshness:
             parts |= {name: repr(self._table_files(name)) for name in ("identity_links", "customer_merges")}
         if step.name == "campaign_files":
             parts["links_history"] += self._use("early_clicks").get(day, "")
-        if REFERENCES in step.inputs or step.group in _WAIT:
+        if step.name == "ledger_exports":
+            parts["attempts"] = self._attempts.get(day, "")
+        elif REFERENCES in step.inputs or step.group in _WAIT:
             sources = DATED if step.group in _WAIT else [name for name in DATED if name in step.inputs]
             parts |= self._waiting_for(sources, day)
         if step.advance is not None:
@@ -293,6 +301,10 @@ class Freshness:
                 result[day.isoformat()][STATE] = before
             before = _hash(before, json.dumps(self._of_day(step, day), sort_keys=True))
         return result
+
+    @cached_property
+    def _attempts(self) -> Texts:
+        return attempts_by_day(self.tenant)
 
     @cached_property
     def _defined(self) -> Defined:

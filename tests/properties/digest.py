@@ -12,6 +12,7 @@ from pipelines.exports.revision import newest_revisions
 from pipelines.exports.target import export_store
 from pipelines.storage.hashing import file_sha256, logical_sha256
 from pipelines.storage.objects import object_sha256
+from schemas.exports import LEDGERS as LEDGER_DATASETS
 from schemas.registry import LAKE
 
 #: What we knew when, which depends on arrival by its nature.
@@ -62,9 +63,11 @@ def export_digest(tenant: Tenant) -> Digest:
         store = export_store(tenant, kind)
         assert store is not None
         for key in store.list("v1/"):
-            if not key.startswith("v1/_revisions/") and Path(key).suffix in (".parquet", ".csv"):
+            if key.split("/")[1] not in ("_revisions", *LEDGER_DATASETS) and Path(key).suffix in (".parquet", ".csv"):
                 found[f"{kind}/{key}"] = object_sha256(store, key)
         for manifest in newest_revisions(store):
+            if manifest.dataset in LEDGER_DATASETS:
+                continue
             for entry in manifest.files:
                 assert object_sha256(store, entry.path) == entry.sha256, entry.path
                 found[f"{kind}/revision/{manifest.dataset}/{manifest.date}/{entry.name}"] = entry.sha256
