@@ -61,6 +61,7 @@ _CSV: dict[Change, dict[str, str]] = {
     "removed": {**dict.fromkeys(BY_NAME, NULL), "spark": SHIFTED, BY_POSITION: SHIFTED},
     "renamed": {**dict.fromkeys(BY_NAME, NULL), "spark": MEANING},
     "retyped": dict.fromkeys(BY_NAME, CAST_FAILS),
+    "reinterpreted": dict.fromkeys(BY_NAME, CAST_FAILS),
     "reordered": {"spark": SHIFTED, BY_POSITION: SHIFTED},
     "inserted": {"spark": SHIFTED, BY_POSITION: SHIFTED},
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +68,7 @@ def next_minor(promise: Promise, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes
     more = [Column(f"next_{kind}", kind, since=version) for kind in DTYPES]
     monkeypatch.setitem(contracts, promise.name, contracts[promise.name].extended(*more, version=version))
     after = promises()[promise.name]
-    return written(after), replace(after)
+    return written(after), after
 
 
 def lay(root: Path, laid: Pair, *, swapped: bool = False) -> None:
