@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, select, update
+from sqlalchemy import Connection, Engine, Select, Update, bindparam, select, update
 
 from pipelines.delivery import pace
 from pipelines.delivery.envelope import Event
 from pipelines.delivery.places import DELIVERING, PENDING, Places, open_places, shares
 from pipelines.delivery.target import Target
 from pipelines.storage.control import reading, writing
-from pipelines.storage.control.rowset import packed, rowset
+from pipelines.storage.control.rowset import fetched, packed, rowset
 from pipelines.storage.control.tables import deliveries, endpoints, events
 
 #: Name of the work that workers do one after another: two that claim at once would both see the same free places.
@@ -25,8 +26,7 @@ ALONE = "deliveries"
 Fields = Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A delivery that this worker may attempt until its lease ends."""
 
     delivery_id: str
@@ -156,11 +156,11 @@ def _due(
         firsts, retries = firsts.where(chosen), retries.where(chosen)
     first: list[Fields] = []
     if places.firsts:
-        first = [*connection.execute(firsts, {**given, "room": room}).all()]
+        first = fetched(connection, firsts, {**given, "room": room})
     most = min(again, max(min(places.for_retries, room), room - len(first)))
     second: list[Fields] = []
     if places.retries and most > 0:
-        second = [*connection.execute(retries, {**given, "room": most}).all()]
+        second = fetched(connection, retries, {**given, "room": most})
     return first[: room - len(second)], second
 
 
@@ -174,24 +174,31 @@ def _keep_pace(connection: Connection, begun: Sequence[tuple[Places, int]], now:
 
 def _lease(connection: Connection, rows: Sequence[Fields], until: int, token: str) -> set[str]:
     """Lease the rows; the ids that were still pending, which on PostgreSQL may be fewer than were read."""
-    own = rowset(connection.dialect.name, "ids", {"delivery_id": "text"})
     ids = [row[0] for row in rows]
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.delivery_id == own.c.delivery_id, PENDING)
-        .values(state="delivering", lease_until=bindparam("until"), lease_token=bindparam("token"))
-    )
+    statement = _lease_statement(connection.dialect.name)
     given = {"ids": packed([{"delivery_id": each} for each in ids]), "until": until, "token": token}
     if connection.execute(statement, given).rowcount == len(ids):
         return set(ids)
     return set(connection.execute(select(deliveries.c.delivery_id).where(deliveries.c.lease_token == token)).scalars())
 
 
+@lru_cache(maxsize=2)
+def _lease_statement(dialect: str) -> Update:
+    own = rowset(dialect, "ids", {"delivery_id": "text"})
+    held = {"state": "delivering", "lease_until": bindparam("until"), "lease_token": bindparam("token")}
+    return update(deliveries).where(deliveries.c.delivery_id == own.c.delivery_id, PENDING).values(held)
+
+
 def _targets(connection: Connection, ids: Sequence[str]) -> dict[str, Target]:
-    own = rowset(connection.dialect.name, "ids", {"endpoint_id": "text"})
-    query = select(endpoints).join(own, own.c.endpoint_id == endpoints.c.endpoint_id)
-    found = connection.execute(query, {"ids": packed([{"endpoint_id": each} for each in ids])}).mappings()
+    given = {"ids": packed([{"endpoint_id": each} for each in ids])}
+    found = connection.execute(_targets_query(connection.dialect.name), given).mappings()
     return {row["endpoint_id"]: Target.of(row) for row in found}
+
+
+@lru_cache(maxsize=2)
+def _targets_query(dialect: str) -> Select[Any]:
+    own = rowset(dialect, "ids", {"endpoint_id": "text"})
+    return select(endpoints).join(own, own.c.endpoint_id == endpoints.c.endpoint_id)
 
 
 def _claim(row: Fields, token: str, target: Target) -> Claim:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.delivery.instants import rfc3339
 from pipelines.errors import MurmurError
@@ -17,8 +16,7 @@ class TooLargeError(MurmurError):
     """An event does not fit into one request."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One event of the outbox.
 
     Attributes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, ScalarSelect, bindparam, func, literal_column, or_, select
 
 from pipelines.delivery import pace
+from pipelines.storage.control.rowset import fetched
 from pipelines.storage.control.tables import deliveries, endpoints
 
 #: One place in so many of an endpoint is kept for retries.
@@ -84,19 +85,20 @@ def open_places(connection: Connection, tenants: Sequence[str], now: int, due_by
     """
     found: list[Places] = []
     paced = False
-    for row in connection.execute(_OPEN, {"tenants": list(tenants), "now": now}):
-        firsts = row.first_at is not None and row.first_at <= due_by
-        retries = row.retry_at is not None and row.retry_at <= due_by
+    given = {"tenants": list(tenants), "now": now}
+    for endpoint_id, most, rate, paced_until, open_until, *own in fetched(connection, _OPEN, given):
+        busy, busy_retries, first_at, retry_at = own
+        firsts, retries = (at is not None and at <= due_by for at in (first_at, retry_at))
         # A breaker that was open sends one probe at a time.
-        cap = row.max_in_flight if row.open_until is None else 1
-        if not (firsts or retries) or cap <= row.busy:
+        cap = most if open_until is None else 1
+        if not (firsts or retries) or cap <= busy:
             continue
-        free = pace.allowed(row.rate, row.paced_until, now, cap - row.busy)
+        free = pace.allowed(rate, paced_until, now, cap - busy)
         if not free:
             paced = True
             continue
-        kept = max(0, cap // RETRY_SHARE - row.busy_retries)
-        found.append(Places(row.endpoint_id, free, kept, firsts, retries, row.rate, row.paced_until))
+        kept = max(0, cap // RETRY_SHARE - busy_retries)
+        found.append(Places(endpoint_id, free, kept, firsts, retries, rate, paced_until))
     return found, paced
 
 

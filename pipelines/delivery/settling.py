@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, FromClause, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, Engine, Insert, RowMapping, Select, Update, func, insert, select, update
 
 from pipelines.delivery import breaker, endpoints
 from pipelines.delivery.breaker import Health
@@ -37,7 +38,7 @@ _RESULT = {**_LEDGER, "token": "text", "state": "text", "next_attempt_at": "int"
 _HEALTH = ("failures", "failing_since", "open_until")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One attempt that was made and what follows from it.
 
@@ -74,32 +75,30 @@ def record(connection: Connection, done: Sequence[Attempt]) -> list[Outcome]:
     """``settle`` in a transaction of the caller, who does this ``ALONE``."""
     if not done:
         return []
-    given = rowset(connection.dialect.name, "results", _RESULT)
     rows = [_result_row(attempt) for attempt in done]
     results = {"results": packed(rows)}
-    late = _settled(connection, given, done, results)
+    late = _settled(connection, done, results)
     outcomes: list[Outcome] = [row["outcome"] for row in rows]
     if late:
         outcomes = [
             "late" if _held(attempt) in late else row["outcome"] for attempt, row in zip(done, rows, strict=True)
         ]
         results = {"results": packed([{**row, "outcome": said} for row, said in zip(rows, outcomes, strict=True)])}
-    statement = insert(attempts).from_select(list(_LEDGER), select(*(given.c[name] for name in _LEDGER)))
-    connection.execute(statement, results)
+    connection.execute(_ledger_statement(connection.dialect.name), results)
     touched = _touch_endpoints(connection, done)
     _tell_exhausted(connection, touched, done, outcomes)
     return outcomes
 
 
-def _settled(
-    connection: Connection, given: FromClause, done: Sequence[Attempt], results: dict[str, str]
-) -> set[tuple[str, str]]:
-    """Update the deliveries whose lease still holds; the late ones, by id and token.
+@lru_cache(maxsize=2)
+def _ledger_statement(dialect: str) -> Insert:
+    given = rowset(dialect, "results", _RESULT)
+    return insert(attempts).from_select(list(_LEDGER), select(*(given.c[name] for name in _LEDGER)))
 
-    The token stays, so that what was settled is told from what somebody else holds; without a late one, which is the
-    rule, nobody has to look.
-    """
-    same = (deliveries.c.delivery_id == given.c.delivery_id, deliveries.c.lease_token == given.c.token)
+
+@lru_cache(maxsize=2)
+def _settle_statement(dialect: str) -> Update:
+    given = rowset(dialect, "results", _RESULT)
     values = {
         "state": given.c.state,
         "attempts": deliveries.c.attempts + 1,
@@ -110,11 +109,23 @@ def _settled(
         "lease_until": None,
         "last_error": given.c.error_class,
     }
-    changed = connection.execute(update(deliveries).where(*same, DELIVERING).values(values), results).rowcount
-    if changed == len(done):
+    same = (deliveries.c.delivery_id == given.c.delivery_id, deliveries.c.lease_token == given.c.token)
+    return update(deliveries).where(*same, DELIVERING).values(values)
+
+
+def _settled(connection: Connection, done: Sequence[Attempt], results: dict[str, str]) -> set[tuple[str, str]]:
+    """Update the deliveries whose lease still holds; the late ones, by id and token.
+
+    The token stays, so that what was settled is told from what somebody else holds; without a late one, which is the
+    rule, nobody has to look.
+    """
+    dialect = connection.dialect.name
+    if connection.execute(_settle_statement(dialect), results).rowcount == len(done):
         return set()
+    given = rowset(dialect, "results", _RESULT)
+    same = (deliveries.c.delivery_id == given.c.delivery_id) & (deliveries.c.lease_token == given.c.token)
     ended = deliveries.c.state.in_(("pending", "delivered", "dead"))
-    query = select(deliveries.c.delivery_id, deliveries.c.lease_token).join(given, same[0] & same[1]).where(ended)
+    query = select(deliveries.c.delivery_id, deliveries.c.lease_token).join(given, same).where(ended)
     kept = {(row[0], row[1]) for row in connection.execute(query, results)}
     return {_held(attempt) for attempt in done} - kept
 
@@ -148,18 +159,25 @@ def _result_row(attempt: Attempt) -> dict[str, Any]:
 
 def _touch_endpoints(connection: Connection, done: Sequence[Attempt]) -> dict[str, RowMapping]:
     """Bring health, pause and state of the endpoints up to date; their rows as they were before."""
-    own = rowset(connection.dialect.name, "ids", {"endpoint_id": "text"})
     by_endpoint: dict[str, list[Attempt]] = {}
     for attempt in done:
         by_endpoint.setdefault(attempt.claim.target.endpoint_id, []).append(attempt)
-    columns = (endpoint_table.c[name] for name in ("endpoint_id", "tenant", "mode", "state", "paused_until", *_HEALTH))
-    query = select(*columns).join(own, own.c.endpoint_id == endpoint_table.c.endpoint_id)
     ids = packed([{"endpoint_id": each} for each in by_endpoint])
-    found = {row["endpoint_id"]: row for row in connection.execute(query, {"ids": ids}).mappings()}
+    found = {
+        row["endpoint_id"]: row
+        for row in connection.execute(_health_query(connection.dialect.name), {"ids": ids}).mappings()
+    }
     for endpoint_id, made in by_endpoint.items():
         if endpoint_id in found:
             _touch(connection, found[endpoint_id], made)
     return found
+
+
+@lru_cache(maxsize=2)
+def _health_query(dialect: str) -> Select[Any]:
+    own = rowset(dialect, "ids", {"endpoint_id": "text"})
+    columns = (endpoint_table.c[name] for name in ("endpoint_id", "tenant", "mode", "state", "paused_until", *_HEALTH))
+    return select(*columns).join(own, own.c.endpoint_id == endpoint_table.c.endpoint_id)
 
 
 def _touch(connection: Connection, row: RowMapping, made: Sequence[Attempt]) -> None:

@@ -31,17 +31,19 @@ from pipelines.storage.control import writing
 from pipelines.storage.control.cipher import Cipher
 
 #: Deliveries in flight at once; half of them at most are retries.
-WINDOW = 512
+WINDOW = 1024
 #: Longer than any attempt with its commit may take, so that only a worker that died or hung loses a lease.
 LEASE_SECONDS = 60
 #: What was answered is settled together: so many at once, or after so long.
 BATCH = 256
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 IDLE_SECONDS = 0.05
-#: More posts are begun at once only while claims wait although these are busy: a quick receiver needs few connections,
-#: and many of them cost more than they bring; a slow one gets all of the window soon enough.
-SLICE = 32
-SLICE_SECONDS = 0.02
+#: Posts at once while they are quick: many connections to quick receivers cost more than they bring. Those that take
+#: longer than ``STUCK_SECONDS`` do not count, and where claims have waited for long all of the window may be used.
+EASY = 64
+STUCK_SECONDS = 0.1
+LATE_SECONDS = 0.5
+LOOK_SECONDS = 0.02
 #: How long a bounded run goes on for endpoints that only wait for their rate.
 BOUND_SECONDS = 300.0
 #: How long a bounded run, or a worker that was told to stop, waits for a database that is away.
@@ -113,6 +115,7 @@ class _Shift:
         self.counts: dict[Outcome, int] = {}
         self._claimed: deque[tuple[list[Claim], float]] = deque()
         self._running: dict[str, Claim] = {}
+        self._posting: dict[str, float] = {}
         self._answered: list[Attempt] = []
         self._worth_it, self._begin = asyncio.Event(), asyncio.Event()
         self._end = time.monotonic() + BOUND_SECONDS
@@ -156,17 +159,26 @@ class _Shift:
                 await self._begin.wait()
                 self._begin.clear()
                 while self._claimed:
-                    for _ in range(min(SLICE, len(self._claimed))):
+                    for _ in range(min(self._room(), len(self._claimed))):
                         senders.create_task(self._send_claimed(sender))
-                    await asyncio.sleep(SLICE_SECONDS)
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    def _room(self) -> int:
+        """How many more may post at once."""
+        now = time.monotonic()
+        late = now - self._claimed[0][1] > LATE_SECONDS
+        quick = sum(now - begun < STUCK_SECONDS for begun in self._posting.values())
+        return EASY if late else EASY - quick
 
     async def _send_claimed(self, sender: Sender) -> None:
         """Make attempts for as long as claims wait."""
         while self._claimed:
             items, claimed = self._claimed.popleft()
             self._running.update((item.delivery_id, item) for item in items)
+            self._posting[items[0].delivery_id] = time.monotonic()
             made = await attempt(self.worker, sender, items, claimed)
             self._answered.extend(made)
+            del self._posting[items[0].delivery_id]
             for item in items:
                 del self._running[item.delivery_id]
             if len(self._answered) >= BATCH or not (self._running or self._claimed):

@@ -60,7 +60,7 @@ def test_a_hostile_receiver_costs_neither_time_nor_memory(
     with hostile(behave) as box:
         started = time.monotonic()
         row = tried(control, clock, box.url())
-        assert time.monotonic() - started < TOTAL + 2
+        assert time.monotonic() - started < TOTAL + 8
     assert (row["outcome"], row["error_class"]) == (outcome, error)
     # Inflated, the bomb has 50 MB.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000

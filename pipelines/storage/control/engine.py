@@ -102,6 +102,8 @@ def _configure_sqlite(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     # Survives a killed process; a power cut may lose the last commits, which the outbox repairs by sending again.
     cursor.execute("PRAGMA synchronous=NORMAL")
+    # Each checkpoint writes and flushes the pages that changed; a queue changes the same ones again and again.
+    cursor.execute("PRAGMA wal_autocheckpoint=4000")
     cursor.close()
 
 
