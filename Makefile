@@ -68,7 +68,7 @@ docs: setup  ## write the pages that are made from definitions
 	@$(BIN)/python -m pipelines.cli webhook pages --out docs
 
 fault: setup  ## the long checks: more orders, more crashes
-	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 -m "nightly or not nightly" tests/properties tests/faults
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 -m "nightly or not nightly" tests/properties tests/faults tests/delivery
 
 bench: setup  ## speed, as ratios to a floor measured in the same run
 	@$(MAKE) -s $(BENCH_READY) || echo "dlt cannot be installed here, so the comparison with it will be missed"
