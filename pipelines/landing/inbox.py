@@ -22,6 +22,7 @@ from pipelines.landing import seen
 from pipelines.landing.drops import Drop, Inbox, done, drops, inboxes, landed_key, left, waiting
 from pipelines.landing.free_text import shown_name
 from pipelines.landing.ingest import ingest_payload
+from pipelines.landing.received import join
 from pipelines.landing.source import Payload, payload_of_file, payload_of_handle
 from pipelines.landing.store import Receipt
 from pipelines.storage.objects import LocalStore, ObjectStore
@@ -80,6 +81,7 @@ def land_drops(tenant: Tenant, clock: Clock, told: Callable[[Drop], None] = lamb
     """
     look = Look()
     with seen.alone(tenant):
+        join(tenant)
         everything: list[Drop] = []
         known = seen.seen(tenant)
         for inbox in inboxes(tenant):

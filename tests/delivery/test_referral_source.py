@@ -14,7 +14,7 @@ from pipelines.delivery.signing import flock_signature
 from pipelines.entities.steps import publish_dimensions
 from pipelines.errors import UsageError
 from pipelines.landing.inbox import glance, land_drops
-from pipelines.landing.received import received_folder
+from pipelines.landing.received import join, received_folder
 from tests.delivery.receivers import SECRET
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -127,3 +127,29 @@ def test_secrets_come_from_the_variables_that_the_tenant_names(tenant: Tenant, w
     assert referral_secrets(named, {"NEW": "a", "OLD": "b"}) == ["a", "b"]
     with pytest.raises(UsageError, match="OLD, which is not set"):
         referral_secrets(named, {"NEW": "a"})
+
+
+def test_many_bodies_land_as_one_batch_and_a_list_as_its_own(tenant: Tenant) -> None:
+    for number in range(20):
+        post(tenant, {**SHAPE_A, "entityId": f"ref-{number}"})
+    post(tenant, [SHAPE_B])
+    look = land_drops(tenant, lambda: datetime.now(UTC) + timedelta(hours=1))
+    assert sorted(receipt.received for receipt in look.receipts) == [1, 20]
+    assert list(received_folder(tenant).rglob("*.*json")) == []
+
+
+def test_bodies_that_a_killed_run_left_beside_their_joined_file_are_duplicates(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        post(tenant, {**SHAPE_A, "entityId": f"ref-{number}"})
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("pipelines.landing.received.os.utime", killed)
+        join(tenant)
+    assert len(waiting(tenant)) == 3
+    assert len(list(received_folder(tenant).rglob("*.ndjson"))) == 1
+    assert landed(tenant).height == 3
