@@ -39,7 +39,7 @@ ui: setup  ## open Dagster on the demo data, http://127.0.0.1:3000
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	@$(BIN)/dagster dev -h 127.0.0.1 -p $(PORT) 2> >(grep -v SupersessionWarning >&2)
 
-test: lint $(READERS_READY)  ## lint, types, imports, then every test
+test: lint setup-node $(READERS_READY)  ## lint, types, imports, then every test
 	@$(BIN)/python -m pytest -n 2
 
 # Independent readers of webhooks in Node, which comes as a Python package; by name from the usual client, once.

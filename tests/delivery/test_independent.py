@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -132,3 +133,9 @@ def test_the_lock_of_the_node_packages_names_no_registry() -> None:
     packages = [each for name, each in lock["packages"].items() if name]
     assert packages
     assert not [each for each in packages if "resolved" in each or "integrity" not in each]
+
+
+def test_make_test_installs_the_node_packages_first() -> None:
+    makefile = (NODE.parents[2] / "Makefile").read_text(encoding="utf-8")
+    (needed,) = re.findall(r"^test:(.*?)##", makefile, re.MULTILINE)
+    assert "setup-node" in needed.split()
