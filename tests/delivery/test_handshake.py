@@ -62,6 +62,7 @@ def state(control: Control) -> tuple[str, str | None]:
         (204, {"webhook-allowed-origin": "*"}, Permission("allowed")),
         (200, {"webhook-allowed-origin": f"other.example, {HOST}"}, Permission("allowed")),
         (200, {"webhook-allowed-origin": HOST, "webhook-allowed-rate": "120"}, Permission("allowed", 120)),
+        (200, {"webhook-allowed-origin": HOST, "webhook-allowed-rate": "59"}, Permission("rate_too_low", 59)),
         (200, {"webhook-allowed-origin": HOST, "webhook-allowed-rate": "*"}, Permission("allowed")),
         (200, {"webhook-allowed-origin": HOST, "webhook-allowed-rate": "soon"}, Permission("allowed")),
         (200, {"webhook-allowed-origin": "other.example"}, Permission("origin_not_allowed")),
@@ -132,3 +133,11 @@ def test_the_handshake_goes_through_the_same_guard(control: Control) -> None:
         assert endpoints.get(connection, endpoint.endpoint_id).state == "disabled"
     add_endpoint(control, "https://localhost/", "ep_public", allow_private=False, handshake="required")
     assert shake(control.engine, "ep_public", HOST, AT).result == "blocked_address"
+
+
+def test_nobody_is_asked_for_a_sandbox(control: Control) -> None:
+    with answering() as (url, asked):
+        add_endpoint(control, url, mode="sandbox", handshake="required")
+        assert shake(control.engine, "ep_one", HOST, AT).granted
+    assert asked == []
+    assert state(control) == ("active", "allowed")
