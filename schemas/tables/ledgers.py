@@ -13,9 +13,9 @@ UNRESOLVED_REFERENCES = Contract(
     columns=(
         Column("entity", "string", required=True, description="Entity of the waiting row."),
         Column("row_id", "string", required=True, description="external_id of the waiting row."),
-        Column("field", "string", required=True),
-        Column("target_entity", "string", required=True),
-        Column("target_id", "string", required=True),
+        Column("field", "string", required=True, description="Field that names it."),
+        Column("target_entity", "string", required=True, description="Entity that is named."),
+        Column("target_id", "string", required=True, description="external_id that has not arrived."),
         Column("since", "timestamp", required=True, description="Instant of the waiting row's first version."),
         Column(
             "date",
@@ -74,11 +74,11 @@ QUARANTINE = Contract(
     partitioned=False,
     primary_key=("entity", "batch_id", "line_no"),
     columns=(
-        Column("entity", "string", required=True),
-        Column("batch_id", "string", required=True),
+        Column("entity", "string", required=True, description="Entity of the row."),
+        Column("batch_id", "string", required=True, description="Batch that it came in, the sha256 of its bytes."),
         Column("file", "string"),
         Column("line_no", "int64", required=True, description="1-based; 0 for a whole file."),
-        Column("rule", "string", required=True),
+        Column("rule", "string", required=True, description="Rule that it breaks."),
         Column("reason", "string", required=True, description="Typed reason, such as missing_required:external_id."),
         Column("redacted_row", "json", description="Keys with the shape of their values; never a value."),
         Column("date", "date", description="Tenant day of the row, where it has one and says it readably."),

@@ -6,10 +6,17 @@ from pathlib import Path
 
 from pipelines.config import BucketTarget
 from pipelines.exports.steps import campaign_files, parquet_exports
+from schemas.exports import CSV_FILES, DATASETS
 from tests.exports import retailer
 
 S3 = ".murmur/buckets/s3/demo-exports/murmuration/v1"
 GCS = ".murmur/buckets/gcs/demo-campaigns/daily/v1"
+
+
+def published(folder: Path) -> list[str]:
+    """Datasets and files that are below ``folder``; some are published only where such rows are, or on request."""
+    found = [name for name in DATASETS if (folder / S3 / name).is_dir()]
+    return [*found, *CSV_FILES]
 
 
 def publish(folder: Path) -> None:
