@@ -33,7 +33,10 @@ def asset_jobs(tenant: Tenant) -> list[Any]:
     """The jobs that materialise assets."""
     jobs = []
     for purpose, (groups, description) in PURPOSES.items():
-        keys = [key_of(tenant.id, output) for step in flow.STEPS if step.group in groups for output in step.outputs]
+        # Exports may have an hour of their own.
+        apart = {"exports"} if purpose == "daily" and tenant.config.exports.schedule else set()
+        wanted = set(groups) - apart
+        keys = [key_of(tenant.id, output) for step in flow.STEPS if step.group in wanted for output in step.outputs]
         jobs.append(
             dg.define_asset_job(
                 job_name(tenant.id, purpose),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, time, timedelta
 from typing import Any
 
 import dagster as dg
@@ -68,6 +68,32 @@ def work_metadata(work: Work, output: str, day: date | None) -> dict[str, Any]:
         "partitions_skipped_equal": int(day in commit.equal),
         "recompute_reason": work.reasons.get(day, "forced"),
         **({"rows_changed": changes.total, "rows_changed_exact": changes.exact} if changes else {}),
+    }
+
+
+def due_policy(tenant: Tenant) -> dg.FreshnessPolicy:
+    """Shown beside each export: whether it was made between midnight and the promise, in the tenant's zone."""
+    due = time.fromisoformat(tenant.config.exports.promised_by)
+    since_midnight = timedelta(hours=due.hour, minutes=due.minute)
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=f"{due.minute} {due.hour} * * *",
+        lower_bound_delta=max(since_midnight, timedelta(hours=1)),
+        timezone=tenant.config.timezone,
+    )
+
+
+def promise_metadata(tenant: Tenant, dataset: str, day: date) -> dict[str, Any]:
+    """When a day of an export was promised and published, of how much it knew, and what was still missing."""
+    rows = tenant.lake.read("export_slo", [day]).filter(pl.col("dataset") == dataset).sort("revision")
+    if rows.is_empty():
+        return {}
+    first, newest = rows.row(0, named=True), rows.row(-1, named=True)
+    return {
+        "promised_at": dg.MetadataValue.timestamp(first["promised_at"]),
+        "first_published_at": dg.MetadataValue.timestamp(first["published_at"]),
+        "in_time": first["published_at"] <= first["promised_at"],
+        "completeness_percent": int(100 * (newest["completeness"] or 0)),
+        "missing": newest["missing"] or "{}",
     }
 
 

@@ -4,13 +4,14 @@ from datetime import date
 
 import dagster as dg
 
-from assets.metadata import day_numbers, definition_metadata, preview, work_metadata
+from assets.metadata import day_numbers, definition_metadata, due_policy, preview, promise_metadata, work_metadata
 from assets.partitions import RECOMPUTE_REASON, days_of
 from assets.resources import Murmuration
 from pipelines import flow
 from pipelines.config import Tenant
 from pipelines.freshness import Freshness
 from pipelines.step import Step
+from schemas.exports import CAMPAIGN_FILES
 from schemas.registry import LAKE
 
 
@@ -33,6 +34,7 @@ def assets_of(step: Step, tenant: Tenant, partitions: dg.PartitionsDefinition) -
             metadata=definition_metadata(tenant, output),
             owners=[f"team:{tenant_id}"],
             partitions_def=partitions if step.partitioned else None,
+            freshness_policy=due_policy(tenant) if step.group == "exports" else None,
         )
         for output in step.outputs
     ]
@@ -65,5 +67,10 @@ def _report(context: dg.AssetExecutionContext, tenant: Tenant, output: str, work
     numbers = day_numbers(tenant, output, list(commit.rows) if commit else [])
     for day in days:
         shown = preview(tenant, output, day) if day == days[-1] else {}
-        metadata = {**work_metadata(work, output, day), **numbers.get(day, {}), **shown}
+        promise = promise_metadata(tenant, _dataset(output), day) if output.startswith(("s3_", "gcs_")) else {}
+        metadata = {**work_metadata(work, output, day), **numbers.get(day, {}), **promise, **shown}
         context.add_asset_metadata(metadata, asset_key=key, partition_key=day.isoformat())
+
+
+def _dataset(output: str) -> str:
+    return CAMPAIGN_FILES if output.startswith("gcs_") else output.removeprefix("s3_")

@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.checks import check_of
 from assets.deliveries import deliveries_spec
+from assets.exports import absence_job, absence_schedule, exports_schedule, prune_job, prune_schedule
 from assets.inbox import inbox_sensor, landing_job
 from assets.jobs import asset_jobs, delivery_job
 from assets.partitions import daily
@@ -22,7 +23,7 @@ def tenant_definitions(tenant: Tenant) -> dg.Definitions:
     return dg.Definitions(
         assets=[*(assets_of(step, tenant, partitions) for step in flow.STEPS), deliveries_spec(tenant.id)],
         asset_checks=[check_of(check, tenant.id) for check in flow.CHECKS],
-        jobs=[*asset_jobs(tenant), delivery_job(tenant), landing_job(tenant)],
-        schedules=[daily_schedule(tenant)],
+        jobs=[*asset_jobs(tenant), delivery_job(tenant), landing_job(tenant), absence_job(tenant), prune_job(tenant)],
+        schedules=[daily_schedule(tenant), *exports_schedule(tenant), absence_schedule(tenant), prune_schedule(tenant)],
         sensors=[inbox_sensor(tenant), transitions_sensor(tenant), late_data_sensor(tenant)],
     )

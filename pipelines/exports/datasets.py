@@ -23,6 +23,11 @@ OFFICIAL = {
 }
 
 
+def is_asked(tenant: Tenant, dataset: str) -> bool:
+    """Whether the tenant wants a dataset: who is who is published only where it says so."""
+    return dataset != "identity_links" or tenant.config.exports.identity_links
+
+
 def table_of(dataset: str) -> str:
     """Table of the lake whose rows a dataset has."""
     return "customer_events" if dataset == "events" else dataset

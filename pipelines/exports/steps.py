@@ -16,7 +16,7 @@ from pipelines.config import Tenant
 from pipelines.exports.campaigns.inputs import TABLES as CAMPAIGN_TABLES
 from pipelines.exports.campaigns.inputs import read_inputs
 from pipelines.exports.campaigns.write import write_files
-from pipelines.exports.datasets import dataset_pieces, definition_versions, table_of
+from pipelines.exports.datasets import dataset_pieces, definition_versions, is_asked, table_of
 from pipelines.exports.inputs import SOURCES, input_versions, open_references
 from pipelines.exports.parquet import write_partition
 from pipelines.exports.publish import Content, publish
@@ -68,16 +68,12 @@ def _parquet(tenant: Tenant, days: Sequence[date], names: Sequence[str], clock: 
     bounds = [day_of(day, tenant.zone) for day in days]
     done = {
         name: _publish_dataset(tenant, store, name, [*bounds, *_open_spans(tenant, name)])
-        if store and _is_asked(tenant, name)
+        if store and is_asked(tenant, name)
         else []
         for name in names
     }
     record_published(tenant, [(day, revision) for published in done.values() for day, revision, _ in published], clock)
     return {S3_OUTPUTS[name]: _outcome(S3_OUTPUTS[name], done[name]) for name in names}
-
-
-def _is_asked(tenant: Tenant, dataset: str) -> bool:
-    return dataset != "identity_links" or tenant.config.exports.identity_links
 
 
 def _open_spans(tenant: Tenant, dataset: str) -> list[Day]:
@@ -179,7 +175,7 @@ def _verified(dataset: str, kind: str, tenant: Tenant, days: Sequence[date]) -> 
     folder = dataset if kind == "s3" else ""
     problems: list[str] = []
     open_too = [each.date for each in _open_spans(tenant, dataset)]
-    for day in [*days, *open_too] if store and (kind != "s3" or _is_asked(tenant, dataset)) else ():
+    for day in [*days, *open_too] if store and (kind != "s3" or is_asked(tenant, dataset)) else ():
         assert store is not None  # noqa: S101
         problems += partition_problems(store, Place(dataset, day, folder))
     return CheckResult(

@@ -41,7 +41,7 @@ def test_a_job_per_purpose_a_daily_schedule_and_three_sensors(defs):
     jobs = {job.name for job in defs.resolve_all_job_defs()}
     assert {"acme_daily", "acme_reference_data", "acme_cohorts", "acme_exports", "acme_deliver", "acme_landing"} <= jobs
     repository = defs.get_repository_def()
-    (schedule,) = repository.schedule_defs
+    schedule = repository.get_schedule_def("acme_daily_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 1 * * *", "Europe/London")
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "acme_inbox_sensor",
