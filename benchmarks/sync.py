@@ -23,7 +23,7 @@ from pipelines.calendar import day_of
 from pipelines.config import Tenant, TenantConfig
 from pipelines.delivery.reverse_etl.acked import Acknowledged
 from pipelines.delivery.reverse_etl.definition import load_sync
-from pipelines.delivery.reverse_etl.diff import counts
+from pipelines.delivery.reverse_etl.diff import payload_hash
 from pipelines.delivery.reverse_etl.model import desired_rows
 from pipelines.delivery.reverse_etl.sync import compare, folder
 from schemas.registry import LAKE
@@ -60,13 +60,13 @@ def prepare(rows: int) -> None:
     memory.mkdir(parents=True)
     desired.select(
         "row_key",
-        pl.col("payload_hash").alias("acked_hash"),
+        payload_hash().alias("acked_hash"),
         pl.col("payload").alias("acked_payload"),
         pl.lit(None, dtype=pl.String).alias("failed_hash"),
         pl.lit(0, dtype=pl.Int64).alias("consecutive_failures"),
         pl.lit(None, dtype=pl.Int64).alias("next_retry_at"),
         pl.lit(False).alias("uncertain"),
-    ).write_ipc(memory / "acked.arrow")
+    ).sort("row_key").write_ipc(memory / "acked.arrow")
     _write(tenant, rows, moved=False)
     (tenant.home / "complete").touch()
 
@@ -104,7 +104,7 @@ def floor(rows: int) -> None:
 def ours(rows: int) -> None:
     """What a run would send."""
     now = int(datetime(2026, 6, 2, tzinfo=UTC).timestamp()) * 1_000_000
-    found = counts(compare(tenant_of(rows), "bench", now))
+    found = compare(tenant_of(rows), "bench", now).counts()
     assert (found["changed"], found["unchanged"]) == (-(-rows // 100), rows - -(-rows // 100))
 
 

@@ -15,7 +15,7 @@ from pipelines.config import Tenant, Workspace
 from pipelines.delivery.deliver import is_development
 from pipelines.delivery.instants import from_micros, micros
 from pipelines.delivery.reverse_etl.definition import load_sync, sync_ids
-from pipelines.delivery.reverse_etl.diff import ADDED, CHANGED, REMOVED, counts, fields
+from pipelines.delivery.reverse_etl.diff import fields
 from pipelines.delivery.reverse_etl.ledger import RUNS
 from pipelines.delivery.reverse_etl.sync import Asked, compare, run_sync
 from pipelines.errors import MurmurError
@@ -64,12 +64,12 @@ def _listed(tenant: Tenant, sync_id: str) -> dict[str, Any]:
 def dry_run(workspace: Workspace, sync_id: str, tenant_id: str, limit: int, as_json: bool) -> None:
     """What a run would send now, row by row and field by field; nothing is sent."""
     found = compare(workspace.tenant(tenant_id), sync_id, micros(datetime.now(UTC)))
-    changed = found.filter(pl.col("op").is_in([ADDED, CHANGED, REMOVED])).head(limit)
+    changed = found.due().head(limit)
     rows = [
         {"key": row["row_key"], "op": row["op"], "fields": fields(row["payload"], row["acked_payload"])}
         for row in changed.to_dicts()
     ]
-    emit({"counts": counts(found), "rows": rows}, as_json, lambda: _compared(counts(found), rows))
+    emit({"counts": found.counts(), "rows": rows}, as_json, lambda: _compared(found.counts(), rows))
 
 
 def _compared(totals: dict[str, int], rows: list[dict[str, Any]]) -> None:

@@ -53,6 +53,8 @@ class Acknowledged:
         """``KNOWN`` of every row, sorted by ``row_key``."""
         snapshot = self.folder / "acked.arrow"
         base = pl.read_ipc(snapshot) if snapshot.is_file() else pl.DataFrame(schema=KNOWN)
+        if not self._whole():
+            return base
         told = pl.DataFrame(
             [[getattr(each, name) for name in KNOWN] + [each.gone] for each in self._journal()],
             schema={**KNOWN, GONE: pl.Boolean},

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from pipelines.delivery.reverse_etl.definition import Mode
+from pipelines.storage.hashing import identifiers, subject_key
 
 #: What is remembered of each row; ``uncertain``: it was sent, and nobody knows whether it arrived.
 KNOWN = {
@@ -36,55 +38,86 @@ SENT: Mapping[Mode, frozenset[str]] = {
 }
 
 
-def diff(desired: pl.DataFrame, known: pl.DataFrame, mode: Mode, now: int, park_after: int) -> pl.DataFrame:
-    """One row for each that is wanted or known, sorted by ``row_key``.
+@dataclass(frozen=True)
+class Difference:
+    """What is to be done.
+
+    Attributes:
+        rows: ``row_key``, ``op``, ``payload``, ``payload_hash``, ``acked_payload``, sorted by ``row_key``. ``op`` is
+            added, changed or removed, or waiting or parked where it would be sent, but not now.
+        unchanged: how many rows are as they should be, or differ in a way that the mode does not send.
+    """
+
+    rows: pl.DataFrame
+    unchanged: int
+
+    def counts(self) -> dict[str, int]:
+        """How many rows have each operation."""
+        known = {UNCHANGED: self.unchanged, **dict(self.rows.group_by("op").len().iter_rows())}
+        return {op: known.get(op, 0) for op in (ADDED, CHANGED, REMOVED, UNCHANGED, WAITING, PARKED)}
+
+    def due(self) -> pl.DataFrame:
+        """Rows that are sent now."""
+        return self.rows.filter(pl.col("op").is_in([ADDED, CHANGED, REMOVED]))
+
+
+def diff(desired: pl.DataFrame, known: pl.DataFrame, mode: Mode, now: int, park_after: int) -> Difference:
+    """Compare what is wanted with what is known.
 
     Args:
         desired: ``model.DESIRED``.
-        known: ``KNOWN``; ``acked_hash`` is null for a row that was never acknowledged.
+        known: ``KNOWN``; ``acked_payload`` is null for a row that was never acknowledged.
         mode: of the sync.
         now: microseconds; rows whose next try is later wait.
         park_after: failures in a row after which a row waits until it changes or somebody asks.
-
-    Returns:
-        ``row_key``, ``op``, ``payload``, ``payload_hash``, ``acked_payload``. ``op`` is added, changed, removed or
-        unchanged; waiting or parked where it would be sent, but not now. An operation that the mode does not send is
-        unchanged.
     """
-    both = desired.join(known, on="row_key", how="full", coalesce=True)
-    wanted, acked = pl.col("payload_hash").is_not_null(), pl.col("acked_hash").is_not_null()
+    both = _side_by_side(desired, known)
+    wanted, acked = pl.col("payload").is_not_null(), pl.col("acked_payload").is_not_null()
     uncertain = pl.col("uncertain").fill_null(False)
     # What a model of removals names is to go, and is acknowledged once it went.
     fresh = REMOVED if mode == "delete" else ADDED
     differs = (
         pl.when(wanted & ~acked)
         .then(pl.lit(fresh))
-        .when(wanted & ((pl.col("payload_hash") != pl.col("acked_hash")) | uncertain))
+        .when(wanted & ((pl.col("payload") != pl.col("acked_payload")) | uncertain))
         .then(pl.lit(CHANGED))
         .when(~wanted & (acked | uncertain) & (mode == "mirror"))
         .then(pl.lit(REMOVED))
-        .otherwise(pl.lit(UNCHANGED))
     )
-    sent = differs.is_in(list(SENT[mode]))
+    rows = both.with_columns(differs.alias("op")).filter(pl.col("op").is_in(list(SENT[mode])))
+    rows = rows.with_columns(payload_hash())
     # A failure counts against what failed: another payload is tried at once.
     same = pl.col("failed_hash").eq_missing(pl.col("payload_hash")) & (pl.col("consecutive_failures") > 0)
     op = (
-        pl.when(~sent)
-        .then(pl.lit(UNCHANGED))
-        .when(same & (pl.col("consecutive_failures") >= park_after))
+        pl.when(same & (pl.col("consecutive_failures") >= park_after))
         .then(pl.lit(PARKED))
         .when(same & (pl.col("next_retry_at") > now))
         .then(pl.lit(WAITING))
-        .otherwise(differs)
+        .otherwise("op")
     )
-    columns = ["row_key", op.alias("op"), "payload", "payload_hash", "acked_payload"]
-    return both.select(columns).sort("row_key")
+    found = rows.select("row_key", op.alias("op"), "payload", "payload_hash", "acked_payload").sort("row_key")
+    return Difference(found, both.height - found.height)
 
 
-def counts(found: pl.DataFrame) -> dict[str, int]:
-    """How many rows have each operation."""
-    known = dict(found.group_by("op").len().iter_rows())
-    return {op: known.get(op, 0) for op in (ADDED, CHANGED, REMOVED, UNCHANGED, WAITING, PARKED)}
+def payload_hash() -> pl.Expr:
+    """Hash of each ``payload``; null where there is none."""
+    digest = identifiers([pl.col("payload").fill_null("")])
+    return pl.when(pl.col("payload").is_not_null()).then(digest).alias("payload_hash")
+
+
+def _side_by_side(desired: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """A full join by ``row_key``, through numbers: strings of a million keys are then compared once, in order."""
+    left = desired.select(subject_key("row_key").alias("code")).with_row_index("left")
+    right = known.select(subject_key("row_key").alias("code")).with_row_index("right")
+    pairs = left.join(right, on="code", how="full", coalesce=True)
+    wanted = desired.select(pl.all().gather(pairs["left"]))
+    there = known.select(pl.all().gather(pairs["right"])).rename({"row_key": "known_key"})
+    both = pl.concat([wanted, there], how="horizontal")
+    own, other = pl.col("row_key"), pl.col("known_key")
+    strangers = both.select(((own != other).fill_null(False)).any()).item()
+    if strangers or left["code"].n_unique() < left.height or right["code"].n_unique() < right.height:
+        return desired.join(known, on="row_key", how="full", coalesce=True)
+    return both.with_columns(pl.coalesce(own, other).alias("row_key")).drop("known_key")
 
 
 def fields(payload: str | None, acked: str | None) -> dict[str, tuple[Any, Any]]:

@@ -16,6 +16,7 @@ from pipelines.calendar import local_date
 from pipelines.config import Tenant
 from pipelines.delivery.reverse_etl.attempts import Attempt
 from pipelines.delivery.reverse_etl.definition import Sync
+from pipelines.delivery.reverse_etl.diff import payload_hash
 from schemas.registry import LAKE
 
 RUNS, CHANGES, SNAPSHOT = "sync_runs", "sync_changelog", "sync_snapshot"
@@ -75,7 +76,8 @@ def standing(
     """
     before = tenant.lake.scan(SNAPSHOT).filter(pl.col("sync_id") == sync_id)
     seen = before.select("row_key", "first_seen", "last_success", pl.col("acked_hash").alias("acked_before")).collect()
-    both = desired.join(known, on="row_key", how="full", coalesce=True).join(seen, on="row_key", how="left")
+    hashed = desired.select("row_key", payload_hash())
+    both = hashed.join(known, on="row_key", how="full", coalesce=True).join(seen, on="row_key", how="left")
     instant = pl.lit(now).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     failures = pl.col("consecutive_failures").fill_null(0)
     wanted, acked = pl.col("payload_hash"), pl.col("acked_hash")

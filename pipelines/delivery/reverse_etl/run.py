@@ -17,7 +17,7 @@ from pipelines.delivery.reverse_etl.acked import Acknowledged, Outcome
 from pipelines.delivery.reverse_etl.attempts import Attempt, AttemptLog
 from pipelines.delivery.reverse_etl.definition import Sync
 from pipelines.delivery.reverse_etl.destination import Destination, Reply, Row
-from pipelines.delivery.reverse_etl.diff import ADDED, CHANGED, REMOVED, diff
+from pipelines.delivery.reverse_etl.diff import REMOVED, Difference, diff
 from pipelines.storage.hashing import identifier
 
 #: A destination that asks for more patience than this is left until the next run.
@@ -61,7 +61,7 @@ class Sending:
     stopped: str | None = None
     _tries: dict[str, int] = field(default_factory=dict)
 
-    async def send(self, desired: pl.DataFrame) -> pl.DataFrame:
+    async def send(self, desired: pl.DataFrame) -> Difference:
         """Send what differs from ``model.DESIRED``; returns what ``diff`` said."""
         known = self.memory.known()
         # What only ever was refused, and is not wanted any more, is nobody's concern.
@@ -70,7 +70,7 @@ class Sending:
         )
         self.memory.tell(Outcome(row_key, gone=True) for row_key in idle["row_key"])
         found = diff(desired, known, self.sync.mode, self.around.clock(), self.sync.park_after)
-        for rows in found.filter(pl.col("op").is_in([ADDED, CHANGED, REMOVED])).iter_slices(self.sync.batch):
+        for rows in found.due().iter_slices(self.sync.batch):
             before = known.join(rows, on="row_key", how="semi").to_dicts()
             await self._batch(rows.to_dicts(), {row["row_key"]: Outcome(**row) for row in before})
             if self.stopped:

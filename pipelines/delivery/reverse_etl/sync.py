@@ -16,7 +16,7 @@ from pipelines.delivery.client import open_sender
 from pipelines.delivery.reverse_etl.acked import Acknowledged
 from pipelines.delivery.reverse_etl.attempts import Attempt, AttemptLog
 from pipelines.delivery.reverse_etl.definition import Sync, load_sync
-from pipelines.delivery.reverse_etl.diff import ADDED, CHANGED, PARKED, REMOVED, counts, diff
+from pipelines.delivery.reverse_etl.diff import ADDED, CHANGED, PARKED, REMOVED, Difference, diff
 from pipelines.delivery.reverse_etl.http import HttpDestination
 from pipelines.delivery.reverse_etl.ledger import Ended, publish, standing
 from pipelines.delivery.reverse_etl.model import InvalidKeysError, desired_rows
@@ -50,8 +50,8 @@ def folder(tenant: Tenant, sync_id: str) -> Path:
     return tenant.home / "syncs" / tenant.id / sync_id
 
 
-def compare(tenant: Tenant, sync_id: str, now: int) -> pl.DataFrame:
-    """What a run would send now: ``diff.diff``.
+def compare(tenant: Tenant, sync_id: str, now: int) -> Difference:
+    """What a run would send now.
 
     Raises:
         UsageError: the sync is not there, wrong, or has invalid keys.
@@ -122,7 +122,7 @@ def _wanted(tenant: Tenant, sync_id: str, sync: Sync) -> pl.DataFrame:
 
 async def _sent(
     sync: Sync, desired: pl.DataFrame, memory: Acknowledged, log: AttemptLog, place: Opened, asked: Asked
-) -> tuple[pl.DataFrame, str | None]:
+) -> tuple[Difference, str | None]:
     async with open_sender() as sender:
         there = HttpDestination(sender, place.url, place.token, place.allow_private)
         sending = Sending(sync, memory, log, there, Around(asked.run_id, asked.clock, asyncio.sleep))
@@ -130,11 +130,11 @@ async def _sent(
     return found, {"paused": "paused", "later": "partial"}.get(sending.stopped or "")
 
 
-def _totals(found: pl.DataFrame, attempts: list[Attempt], retried: set[str]) -> dict[str, int]:
+def _totals(found: Difference, attempts: list[Attempt], retried: set[str]) -> dict[str, int]:
     """Counts for ``sync_runs``: rows that arrived by operation, and what became of the others."""
     last = {each.row_key: each for each in attempts}
     arrived = [each.op for each in last.values() if each.status == "succeeded"]
-    by_diff = counts(found)
+    by_diff = found.counts()
     return {
         **{op: arrived.count(op) for op in (ADDED, CHANGED, REMOVED)},
         "unchanged": by_diff["unchanged"],

@@ -55,7 +55,7 @@ def sync(**changes):
 
 
 def desired(rows):
-    listed = [(f'["{key}"]', f'{{"v":"{value}"}}', f"h{value}") for key, value in sorted(rows.items())]
+    listed = [(f'["{key}"]', f'{{"v":"{value}"}}') for key, value in sorted(rows.items())]
     return pl.DataFrame(listed, schema=DESIRED, orient="row")
 
 
