@@ -71,7 +71,7 @@ def diff(desired: pl.DataFrame, known: pl.DataFrame, mode: Mode, now: int, park_
         now: microseconds; rows whose next try is later wait.
         park_after: failures in a row after which a row waits until it changes or somebody asks.
     """
-    both = _side_by_side(desired, known)
+    both, equal = _apart(desired, known)
     wanted, acked = pl.col("payload").is_not_null(), pl.col("acked_payload").is_not_null()
     uncertain = pl.col("uncertain").fill_null(False)
     # What a model of removals names is to go, and is acknowledged once it went.
@@ -96,7 +96,7 @@ def diff(desired: pl.DataFrame, known: pl.DataFrame, mode: Mode, now: int, park_
         .otherwise("op")
     )
     found = rows.select("row_key", op.alias("op"), "payload", "payload_hash", "acked_payload").sort("row_key")
-    return Difference(found, both.height - found.height)
+    return Difference(found, equal + both.height - found.height)
 
 
 def payload_hash() -> pl.Expr:
@@ -105,19 +105,30 @@ def payload_hash() -> pl.Expr:
     return pl.when(pl.col("payload").is_not_null()).then(digest).alias("payload_hash")
 
 
-def _side_by_side(desired: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """A full join by ``row_key``, through numbers: strings of a million keys are then compared once, in order."""
-    left = desired.select(subject_key("row_key").alias("code")).with_row_index("left")
-    right = known.select(subject_key("row_key").alias("code")).with_row_index("right")
+def _apart(desired: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Rows that may differ, side by side, and how many are equal.
+
+    Keys and payloads are compared by 64-bit numbers, so that the texts of a million equal rows are never brought
+    together; a key whose number another key has as well is compared in full.
+    """
+    left = desired.select(_code("row_key"), _code("payload").alias("wanted")).with_row_index("left")
+    right = known.select(_code("row_key"), _code("acked_payload").alias("acked"), "uncertain").with_row_index("right")
+    if left["code"].n_unique() < left.height or right["code"].n_unique() < right.height:
+        return desired.join(known, on="row_key", how="full", coalesce=True), 0
     pairs = left.join(right, on="code", how="full", coalesce=True)
-    wanted = desired.select(pl.all().gather(pairs["left"]))
-    there = known.select(pl.all().gather(pairs["right"])).rename({"row_key": "known_key"})
+    equal = (pl.col("wanted") == pl.col("acked")) & ~pl.col("uncertain")
+    rest = pairs.filter(~equal.fill_null(False))
+    wanted = desired.select(pl.all().gather(rest["left"]))
+    there = known.select(pl.all().gather(rest["right"])).rename({"row_key": "known_key"})
     both = pl.concat([wanted, there], how="horizontal")
     own, other = pl.col("row_key"), pl.col("known_key")
-    strangers = both.select(((own != other).fill_null(False)).any()).item()
-    if strangers or left["code"].n_unique() < left.height or right["code"].n_unique() < right.height:
-        return desired.join(known, on="row_key", how="full", coalesce=True)
-    return both.with_columns(pl.coalesce(own, other).alias("row_key")).drop("known_key")
+    if both.select((own != other).fill_null(False).any()).item():
+        return desired.join(known, on="row_key", how="full", coalesce=True), 0
+    return both.with_columns(pl.coalesce(own, other).alias("row_key")).drop("known_key"), pairs.height - rest.height
+
+
+def _code(column: str) -> pl.Expr:
+    return subject_key(column).alias("code")
 
 
 def fields(payload: str | None, acked: str | None) -> dict[str, tuple[Any, Any]]:

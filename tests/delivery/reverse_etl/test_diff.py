@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.delivery.reverse_etl import diff as difference
 from pipelines.delivery.reverse_etl.acked import Acknowledged, Outcome
 from pipelines.delivery.reverse_etl.diff import KNOWN, diff, fields, payload_hash
 from pipelines.delivery.reverse_etl.model import DESIRED
+from pipelines.storage.hashing import subject_key
 
 NOW = 1_000
 
@@ -75,6 +77,21 @@ def test_what_was_sent_without_an_answer_is_sent_again(mode, op):
     unknown = known({"back": "1", "left": None}).with_columns(uncertain=True)
     found = diff(desired({"back": "1"}), unknown, mode, NOW, 3)
     assert ops(found) == {"back": "changed", **op}
+
+
+@pytest.mark.parametrize("code", [lambda row: 1, lambda row: ord(row[0]) % 2])
+def test_keys_that_share_a_number_are_told_apart(monkeypatch, code):
+    wanted, there = desired({"a": "1", "b": "2", "d": "4"}), known({"a": "1", "b": "1", "c": "3"})
+    expected = diff(wanted, there, "mirror", NOW, 3)
+
+    def coded(column):
+        keys = pl.col(column).map_elements(code, return_dtype=pl.Int64).alias("code")
+        return keys if column == "row_key" else subject_key(column).alias("code")
+
+    monkeypatch.setattr(difference, "_code", coded)
+    assert ops(diff(wanted, there, "mirror", NOW, 3)) == ops(expected)
+    lonely = diff(desired({"d": "4"}), known({"b": "3"}), "mirror", NOW, 3)
+    assert ops(lonely) == {"b": "removed", "d": "added"}
 
 
 def test_fields_that_differ():
