@@ -5,12 +5,13 @@ A claim whose lease ran out may be claimed again; whoever held it before can no 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, Update, bindparam, select, update
+from sqlalchemy import Connection, Engine, Select, Update, bindparam, func, select, update
 
 from pipelines.delivery import pace
 from pipelines.delivery.envelope import Event
@@ -22,7 +23,7 @@ from pipelines.storage.control.tables import deliveries, endpoints, events
 
 #: Name of the work that workers do one after another: two that claim at once would both see the same free places.
 ALONE = "deliveries"
-#: Columns of a delivery and its event, in the order of ``_waiting``.
+#: Columns of a delivery and its event, in the order of ``_rows_query``.
 Fields = Sequence[Any]
 
 
@@ -86,20 +87,15 @@ def take(connection: Connection, want: Want, now: int, token: str) -> Taken:
     """``claim`` in a transaction of the caller, who does this ``ALONE``."""
     _release_expired(connection, want, now)
     found, paced = open_places(connection, want.tenants, now, _due_by(want, now))
-    rows: list[Fields] = []
-    begun: list[tuple[Places, int]] = []
-    again = want.limit if want.retries is None else want.retries
-    for places, part in shares(found, want.limit):
-        firsts, retries = _due(connection, places, part, again, want, now)
-        again -= len(retries)
-        rows += firsts + retries
-        begun.append((places, len(firsts) + len(retries)))
-    if not rows:
+    shared = shares(found, want.limit)
+    ids, begun = _chosen(connection, shared, want, now)
+    if not ids:
         return Taken([], paced)
     _keep_pace(connection, begun, now)
-    ids = _lease(connection, rows, now + want.lease_micros, token)
+    rows = fetched(connection, _rows_query(connection.dialect.name), {"ids": _packed_ids(ids)})
+    held = _lease(connection, ids, now + want.lease_micros, token)
     targets = _targets(connection, [places.endpoint_id for places, number in begun if number])
-    return Taken([_claim(row, token, targets[row[4]]) for row in rows if row[0] in ids], paced)
+    return Taken([_claim(row, token, targets[row[4]]) for row in rows if row[0] in held], paced)
 
 
 def _due_by(want: Want, now: int) -> int:
@@ -115,53 +111,79 @@ def _release_expired(connection: Connection, want: Want, now: int) -> None:
         own = rowset(connection.dialect.name, "ids", {"delivery_id": "text"})
         freed = {"state": "pending", "lease_until": None, "lease_token": None}
         statement = update(deliveries).where(deliveries.c.delivery_id == own.c.delivery_id, DELIVERING).values(freed)
-        connection.execute(statement, {"ids": packed([{"delivery_id": each} for each in expired])})
+        connection.execute(statement, {"ids": _packed_ids(expired)})
 
 
-def _waiting(retrying: bool) -> Any:
-    return (
-        select(
-            deliveries.c.delivery_id,
-            deliveries.c.purpose,
-            deliveries.c.attempts,
-            deliveries.c.first_attempt_at,
-            deliveries.c.endpoint_id,
-            *(
-                events.c[name]
-                for name in (
-                    *("event_id", "tenant", "type", "subject"),
-                    *("time", "recorded_time", "sequence", "data"),
-                )
-            ),
-        )
-        .join(events, (events.c.tenant == deliveries.c.tenant) & (events.c.event_id == deliveries.c.event_id))
-        .where(PENDING, deliveries.c.endpoint_id == bindparam("endpoint"), deliveries.c.retrying.is_(retrying))
+def _chosen(
+    connection: Connection, shared: Sequence[tuple[Places, int]], want: Want, now: int
+) -> tuple[list[str], list[tuple[Places, int]]]:
+    """Ids that are taken, and how many of each endpoint: first attempts, then retries as far as there is room."""
+    firsts = _next_ids(connection, [pair for pair in shared if pair[0].firsts], False, want, now)
+    retries = _next_ids(connection, [pair for pair in shared if pair[0].retries], True, want, now)
+    again = want.limit if want.retries is None else want.retries
+    ids: list[str] = []
+    begun: list[tuple[Places, int]] = []
+    for places, room in shared:
+        first = firsts.get(places.endpoint_id, [])[:room]
+        most = max(0, min(again, max(min(places.for_retries, room), room - len(first))))
+        second = retries.get(places.endpoint_id, [])[:most]
+        again -= len(second)
+        own = first[: room - len(second)] + second
+        ids += own
+        begun.append((places, len(own)))
+    return ids, begun
+
+
+def _next_ids(
+    connection: Connection, shared: Sequence[tuple[Places, int]], retrying: bool, want: Want, now: int
+) -> dict[str, list[str]]:
+    """Ids of what is due next by endpoint, the longest due first; a few more than there is room for."""
+    if not shared:
+        return {}
+    given = {
+        "endpoints": packed([{"endpoint_id": places.endpoint_id} for places, _ in shared]),
+        "due_by": _due_by(want, now),
+        "room": max(room for _, room in shared),
+    }
+    query = _next_query(connection.dialect.name, retrying, None if want.only is None else tuple(sorted(want.only)))
+    found = {row[0]: row[1] for row in connection.execute(query, given).all()}
+    return {key: json.loads(ids) if isinstance(ids, str) else ids or [] for key, ids in found.items()}
+
+
+@lru_cache(maxsize=16)
+def _next_query(dialect: str, retrying: bool, only: tuple[str, ...] | None) -> Select[Any]:
+    """One row an endpoint, its ids as one value: a query for each endpoint would cost more than the deliveries."""
+    asked = rowset(dialect, "endpoints", {"endpoint_id": "text"})
+    waiting = (
+        select(deliveries.c.delivery_id)
+        .where(PENDING, deliveries.c.endpoint_id == asked.c.endpoint_id, deliveries.c.retrying.is_(retrying))
         .where(deliveries.c.next_attempt_at <= bindparam("due_by"))
         .order_by(deliveries.c.next_attempt_at)
         .limit(bindparam("room"))
     )
+    chosen = waiting if only is None else waiting.where(deliveries.c.delivery_id.in_(only))
+    ids = chosen.correlate(asked).subquery("next")
+    gathered = func.json_group_array if dialect == "sqlite" else func.json_agg
+    return select(asked.c.endpoint_id, select(gathered(ids.c.delivery_id)).correlate(asked).scalar_subquery())
 
 
-_FIRSTS, _RETRIES = _waiting(retrying=False), _waiting(retrying=True)
+@lru_cache(maxsize=2)
+def _rows_query(dialect: str) -> Select[Any]:
+    """Deliveries with their events, by id; in the order of ``_claim``."""
+    own = rowset(dialect, "ids", {"delivery_id": "text"})
+    of_event = ("event_id", "tenant", "type", "subject", "time", "recorded_time", "sequence", "data")
+    of_delivery = ("delivery_id", "purpose", "attempts", "first_attempt_at", "endpoint_id")
+    return (
+        select(*(deliveries.c[name] for name in of_delivery), *(events.c[name] for name in of_event))
+        .join(own, own.c.delivery_id == deliveries.c.delivery_id)
+        .join(events, (events.c.tenant == deliveries.c.tenant) & (events.c.event_id == deliveries.c.event_id))
+        .where(PENDING)
+        .order_by(deliveries.c.retrying, deliveries.c.next_attempt_at, events.c.sequence)
+    )
 
 
-def _due(
-    connection: Connection, places: Places, room: int, again: int, want: Want, now: int
-) -> tuple[list[Fields], list[Fields]]:
-    """First attempts and retries of an endpoint that fit into its room; at most ``again`` retries."""
-    given = {"endpoint": places.endpoint_id, "due_by": _due_by(want, now)}
-    firsts, retries = _FIRSTS, _RETRIES
-    if want.only is not None:
-        chosen = deliveries.c.delivery_id.in_(want.only)
-        firsts, retries = firsts.where(chosen), retries.where(chosen)
-    first: list[Fields] = []
-    if places.firsts:
-        first = fetched(connection, firsts, {**given, "room": room})
-    most = min(again, max(min(places.for_retries, room), room - len(first)))
-    second: list[Fields] = []
-    if places.retries and most > 0:
-        second = fetched(connection, retries, {**given, "room": most})
-    return first[: room - len(second)], second
+def _packed_ids(ids: Sequence[str]) -> str:
+    return packed([{"delivery_id": each} for each in ids])
 
 
 def _keep_pace(connection: Connection, begun: Sequence[tuple[Places, int]], now: int) -> None:
@@ -172,11 +194,10 @@ def _keep_pace(connection: Connection, begun: Sequence[tuple[Places, int]], now:
             connection.execute(update(endpoints).where(own).values(paced_until=until))
 
 
-def _lease(connection: Connection, rows: Sequence[Fields], until: int, token: str) -> set[str]:
-    """Lease the rows; the ids that were still pending, which on PostgreSQL may be fewer than were read."""
-    ids = [row[0] for row in rows]
+def _lease(connection: Connection, ids: Sequence[str], until: int, token: str) -> set[str]:
+    """Lease deliveries; the ids that were still pending, which on PostgreSQL may be fewer than were read."""
     statement = _lease_statement(connection.dialect.name)
-    given = {"ids": packed([{"delivery_id": each} for each in ids]), "until": until, "token": token}
+    given = {"ids": _packed_ids(ids), "until": until, "token": token}
     if connection.execute(statement, given).rowcount == len(ids):
         return set(ids)
     return set(connection.execute(select(deliveries.c.delivery_id).where(deliveries.c.lease_token == token)).scalars())
