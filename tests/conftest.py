@@ -23,6 +23,7 @@ LONGEST = (
     "properties/test_late_data.py",
     "assets/test_runs.py",
     "faults/test_killed.py",
+    "faults/test_killed_exports.py",
     "properties/test_any_order.py",
     "docs/test_commands.py",
     "readers/test_spark.py",
