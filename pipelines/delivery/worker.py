@@ -131,6 +131,9 @@ class _Shift:
                 try:
                     while await self._turn():
                         await self._gather()
+                        if beginning.done():
+                            # An error of the program: ended aloud, so that the leases end and another worker begins.
+                            beginning.result()
                 finally:
                     beginning.cancel()
             return self.counts

@@ -206,3 +206,20 @@ def test_a_wrong_file_does_not_stop_a_resident_worker(
         assert drain(make_worker(control, clock)) == {"delivered": 1}
     with pytest.raises(UsageError):
         deliver(workspace, once=True, clock=clock, environment={})
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_error_of_the_program_ends_the_worker_and_not_its_deliveries(
+    control: Control, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(*_: object) -> None:
+        raise AssertionError("unforeseen")
+
+    add_endpoint(control, "http://127.0.0.1:9/")
+    fill(control, clock, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_module, "attempt", wrong)
+        with pytest.raises(ExceptionGroup):
+            drain(make_worker(control, clock))
+    clock.forward(LEASE_SECONDS + 1)
+    assert drain(make_worker(control, clock)) == {"retry": 1}
