@@ -34,6 +34,8 @@ from schemas.tables import (
     SIGNAL_METRICS,
     SIGNAL_SNAPSHOTS,
     SIGNAL_WINDOWS,
+    SYNC_CHANGELOG,
+    SYNC_RUNS,
     UNRESOLVED_REFERENCES,
     VISITOR_SIGNAL_CROSSINGS,
     VISITOR_SIGNAL_SNAPSHOTS,
@@ -130,55 +132,6 @@ WEBHOOK_DELIVERIES = Contract(
         ),
         Column("outcome", "string", required=True, description="delivered, retry, dead, sandbox, late."),
         Column("error_class", "string", description="Why there was no answer, or what kind of answer it was."),
-    ),
-)
-
-SYNC_RUNS = Contract(
-    name="sync_runs",
-    description="Ledger: one run of a reverse-ETL sync, on the day on which it began.",
-    primary_key=("date", "run_id"),
-    columns=(
-        DATE,
-        Column("run_id", "string", required=True, description="Run."),
-        Column("sync_id", "string", required=True, description="Sync."),
-        Column("mode", "string", required=True, description="How rows are written at the destination."),
-        Column("started_at", "timestamp", required=True, description="When it began."),
-        Column("finished_at", "timestamp", description="When it ended; null while it runs."),
-        Column("status", "string", required=True, description="How it ended."),
-        *(
-            Column(name, "int64", required=True, minimum=0, description=f"Rows {name}.")
-            for name in ("added", "changed", "removed", "unchanged", "rejected", "invalid", "retried", "parked")
-        ),
-        Column("cursor", "string", description="Where the next run goes on."),
-        Column("definition_version", "string", description="Hash of the sync's definition."),
-        Column("trigger", "string", description="What began it."),
-    ),
-)
-
-SYNC_CHANGELOG = Contract(
-    name="sync_changelog",
-    description="Ledger: what became of one row in one run of a sync, on the day on which the run began.",
-    primary_key=("date", "run_id", "row_key", "attempt"),
-    columns=(
-        DATE,
-        Column("run_id", "string", required=True, description="Run."),
-        Column("row_key", "string", required=True, description="Key of the row in the model."),
-        Column("op", "string", required=True, description="What was to be done with the row."),
-        Column("payload_hash", "string", description="Hash of what was sent."),
-        Column(
-            "status",
-            "string",
-            required=True,
-            enum=("succeeded", "rejected", "invalid_null", "invalid_duplicate", "skipped"),
-            description="What became of it.",
-        ),
-        Column("error_code", "string", description="Code of the refusal."),
-        Column("error_message", "string", description="Refusal in words."),
-        Column("http_status", "int64", description="Status of the answer."),
-        Column("attempt", "int64", required=True, minimum=0, description="Which attempt of the run."),
-        Column("batch_id", "string", description="Request that it was sent in."),
-        Column("sent_at", "timestamp", description="When it was sent."),
-        Column("acked_at", "timestamp", description="When it was acknowledged."),
     ),
 )
 

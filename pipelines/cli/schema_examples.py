@@ -71,18 +71,19 @@ INVENTED: dict[str, Rows] = {
     "sync_changelog": [
         {
             "date": _DAY,
+            "sync_id": "lapsed-to-crm",
             "run_id": "run_01",
             "row_key": '["cust-000044"]',
             "op": "added",
             "payload_hash": _BATCH[:32],
             "status": "rejected",
             "error_code": "unknown_field",
-            "error_message": "the destination has no field of this name",
+            "error_message": None,
             "http_status": 422,
             "attempt": 1,
             "batch_id": "req_01",
             "sent_at": "2025-03-03T05:00:02Z",
-            "acked_at": None,
+            "acked_at": "2025-03-03T05:00:02.300000Z",
         }
     ],
 }

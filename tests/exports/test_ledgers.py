@@ -91,10 +91,15 @@ def test_links_are_published_where_they_are_asked_for(shop: Tenant) -> None:
     assert found.columns == ["identity_link_id", "flockr_vid", "customer_id", "resolution_event", "occurred_at"]
 
 
-def test_syncs_have_no_rows_yet(shop: Tenant) -> None:
+def test_syncs_are_published_on_the_day_on_which_they_ran(shop: Tenant) -> None:
+    counts = ("added", "changed", "removed", "unchanged", "rejected", "invalid", "retried", "parked")
+    ran = {"sync_id": "s", "run_id": "r1", "mode": "mirror", "started_at": r.at(10), "finished_at": r.at(10, 1)}
+    ran |= {"date": r.DAY, "status": "done", "definition_version": "1", "trigger": "manual", **dict.fromkeys(counts, 0)}
+    r.put(shop, "sync_runs", ran)
     ledger_exports(shop, r.DAYS, lambda: NOW)
-    assert rows(shop, "sync_runs").is_empty()
-    assert "payload_hash" in rows(shop, "sync_changelog").columns
+    assert rows(shop, "sync_runs")["run_id"].to_list() == ["r1"]
+    assert rows(shop, "sync_runs", r.DAYS[0]).is_empty()
+    assert rows(shop, "sync_changelog").is_empty()
 
 
 def test_a_day_is_stale_when_its_own_rows_change(shop: Tenant) -> None:

@@ -7,6 +7,7 @@ rows that it refused: ``{"rejected": [{"key": [...], "code": "..."}]}``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from pipelines.delivery.retry import PERMANENT_ERRORS, RETRIED_STATUS, retry_aft
 from pipelines.delivery.reverse_etl.definition import Mode
 from pipelines.delivery.reverse_etl.destination import Reply, Row
 
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _FORBIDDEN = frozenset({401, 403, 404, 410})
 
 
@@ -66,12 +68,17 @@ def reply(answer: Answer) -> Reply:
     return Reply("split", code, "it refused the row", status)
 
 
+def _code(said: object) -> str:
+    """A word that the receiver chose; anything longer may quote the row, and is not kept."""
+    return said if isinstance(said, str) and _WORD.fullmatch(said) else "rejected"
+
+
 def _rejected(response: str | None) -> dict[str, str]:
     """Rows that a success left out; an answer that is no such object left out none."""
     try:
         listed = json.loads(response or "{}")["rejected"]
         return {
-            json.dumps(each["key"], separators=(",", ":"), ensure_ascii=False): str(each.get("code", "rejected"))[:60]
+            json.dumps(each["key"], separators=(",", ":"), ensure_ascii=False): _code(each.get("code"))
             for each in listed
         }
     except (ValueError, KeyError, TypeError, AttributeError):
