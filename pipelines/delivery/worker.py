@@ -114,8 +114,7 @@ class _Shift:
         self.worker, self.due_by, self.only, self.stopped = worker, due_by, only, stopped
         self.counts: dict[Outcome, int] = {}
         self._claimed: deque[tuple[list[Claim], float]] = deque()
-        self._running: dict[str, Claim] = {}
-        self._posting: dict[str, float] = {}
+        self._running: dict[str, tuple[float, list[Claim]]] = {}
         self._answered: list[Attempt] = []
         self._worth_it, self._begin = asyncio.Event(), asyncio.Event()
         self._end = time.monotonic() + BOUND_SECONDS
@@ -170,20 +169,18 @@ class _Shift:
         """How many more may post at once."""
         now = time.monotonic()
         late = now - self._claimed[0][1] > LATE_SECONDS
-        quick = sum(now - begun < STUCK_SECONDS for begun in self._posting.values())
+        quick = sum(now - begun < STUCK_SECONDS for begun, _ in self._running.values())
         return EASY if late else EASY - quick
 
     async def _send_claimed(self, sender: Sender) -> None:
         """Make attempts for as long as claims wait."""
         while self._claimed:
             items, claimed = self._claimed.popleft()
-            self._running.update((item.delivery_id, item) for item in items)
-            self._posting[items[0].delivery_id] = time.monotonic()
+            key = items[0].delivery_id
+            self._running[key] = (time.monotonic(), items)
             made = await attempt(self.worker, sender, items, claimed)
             self._answered.extend(made)
-            del self._posting[items[0].delivery_id]
-            for item in items:
-                del self._running[item.delivery_id]
+            del self._running[key]
             if len(self._answered) >= BATCH or not (self._running or self._claimed):
                 self._worth_it.set()
 
@@ -216,7 +213,8 @@ class _Shift:
             return outcomes, take(connection, want, now, f"{worker.randomness.getrandbits(128):032x}")
 
     def _want(self, settling: list[Attempt]) -> Want:
-        held = [*self._running.values(), *(item for items, _ in self._claimed for item in items)]
+        requests = (*(items for _, items in self._running.values()), *(items for items, _ in self._claimed))
+        held = [item for items in requests for item in items]
         return Want(
             tenants=tuple(self.worker.hosts),
             limit=0 if self.stopped() else WINDOW - len(held) - len(self._answered),
