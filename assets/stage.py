@@ -7,6 +7,7 @@ import dagster as dg
 from assets.metadata import day_numbers, definition_metadata, due_policy, preview, promise_metadata, work_metadata
 from assets.partitions import RECOMPUTE_REASON, days_of
 from assets.resources import Murmuration
+from assets.retries import permanent_errors_end_the_step, policy
 from pipelines import flow
 from pipelines.config import Tenant
 from pipelines.freshness import Freshness
@@ -43,14 +44,15 @@ def assets_of(step: Step, tenant: Tenant, partitions: dg.PartitionsDefinition) -
         name=f"{tenant_id.replace('-', '_')}__{step.name}",
         specs=specs,
         backfill_policy=dg.BackfillPolicy.single_run() if step.partitioned else None,
-        retry_policy=dg.RetryPolicy(max_retries=1, delay=5),
+        retry_policy=policy(step.group),
     )
     def materialise(context: dg.AssetExecutionContext, murmuration: Murmuration):  # noqa: ANN202  Dagster reads it
         tenant = murmuration.tenant(tenant_id)
         days = days_of(context) if step.partitioned else []
         # A run for late data names the range that it may touch; what it asks for is only what differs there.
         late = step.partitioned and RECOMPUTE_REASON in context.run.tags
-        work = flow.perform(step, tenant, Freshness(tenant).stale(step, days) if late else days, days)
+        with permanent_errors_end_the_step():
+            work = flow.perform(step, tenant, Freshness(tenant).stale(step, days) if late else days, days)
         for output in step.outputs:
             _report(context, tenant, output, work, days)
 

@@ -15,11 +15,14 @@ import yaml
 
 from assets.definitions import build_defs
 from assets.resources import Murmuration
+from assets.retries import PATIENT, longest_wait
 from pipelines.config import Workspace
 from pipelines.errors import UsageError
 from pipelines.exports.late import check_at, late, tell, watch
 from pipelines.exports.revision import SUCCESS, Place
 from pipelines.exports.target import export_store
+from pipelines.landing.ingest import ingest_bytes
+from pipelines.storage.objects.local import LocalStore
 from schemas.exports import CAMPAIGN_FILES, DATASETS
 
 DAY = date(2026, 3, 28)  # the clocks go forward in the night after it
@@ -158,3 +161,57 @@ def test_exports_have_an_hour_of_their_own_and_a_deadline(workspace: Workspace) 
     specs = {spec.key.path[-1]: spec for spec in defs.resolve_all_asset_specs()}
     assert "0 4 * * *" in str(specs["gcs_campaigns"].freshness_policy)
     assert specs["cohort_sizes"].freshness_policy is None
+
+
+def published(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> Any:
+    """A run of the campaign files against a store that fails so often, hardly waiting."""
+    landed = {"external_id": "e", "event_name": "Page Viewed", "flockr_vid": "v", "occurred_at": f"{DAY}T09:00:00Z"}
+    at = datetime(2026, 3, 28, 10, tzinfo=UTC)
+    ingest_bytes(
+        workspace.tenant("acme"), "customer_events", json.dumps(landed).encode() + b"\n", "e.ndjson", received_at=at
+    )
+    failures = iter([error] * times)
+    put = LocalStore.put
+
+    def failing(store: LocalStore, *given: Any, **named: Any) -> Any:
+        if trouble := next(failures, None):
+            raise trouble
+        return put(store, *given, **named)
+
+    monkeypatch.setattr(LocalStore, "put", failing)
+    quick = dg.RetryPolicy(max_retries=PATIENT.max_retries, delay=0.01, backoff=PATIENT.backoff)
+    monkeypatch.setattr("assets.retries.PATIENT", quick)
+    defs = build_defs({"murmuration": Murmuration(home=str(workspace.home), tenants=str(workspace.tenants))})
+    job = defs.resolve_job_def("acme_exports")
+    config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    [selected] = [node.name for node in job.nodes if node.name == "acme__campaign_files"]
+    return job.execute_in_process(
+        run_config=config, partition_key=DAY.isoformat(), op_selection=[selected], raise_on_error=False
+    )
+
+
+def test_a_store_that_is_away_for_a_while_is_waited_for(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = published(workspace, monkeypatch, OSError("the store is away"), 3)
+    assert result.success
+    kinds = [event.event_type for event in result.all_events]
+    assert kinds.count(dg.DagsterEventType.STEP_UP_FOR_RETRY) == 3
+    store = export_store(workspace.tenant("acme"), "gcs")
+    assert store is not None
+    assert store.get(f"{Place(CAMPAIGN_FILES, DAY, '').copy}/{SUCCESS}")
+
+
+def test_what_another_try_would_repeat_fails_at_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = published(workspace, monkeypatch, UsageError("the bucket's name is wrong"), 9)
+    assert not result.success
+    [failure] = result.get_step_failure_events()
+    assert "the bucket's name is wrong" in str(failure.event_specific_data)
+    kinds = [event.event_type for event in result.all_events]
+    assert dg.DagsterEventType.STEP_UP_FOR_RETRY not in kinds
+
+
+def test_all_tries_end_before_the_files_are_due(workspace: Workspace) -> None:
+    tenant = workspace.tenant("acme")
+    begins = 3 * 60 + 10
+    hour, minute = map(int, tenant.config.exports.promised_by.split(":"))
+    assert begins + longest_wait(PATIENT) / 60 < hour * 60 + minute
+    assert longest_wait(PATIENT) == 31 * 60
