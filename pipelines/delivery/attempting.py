@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from pipelines.delivery.cdp.attempts import Courier, Told
+from pipelines.delivery.cdp.hubs import HUBS
+from pipelines.delivery.cdp.tokens import Tokens
 from pipelines.delivery.claims import Claim
 from pipelines.delivery.client import Answer, Sender
 from pipelines.delivery.envelope import TooLargeError
@@ -36,6 +39,10 @@ class Means(Protocol):
         """Public host by tenant."""
 
     @property
+    def tokens(self) -> Tokens:
+        """Of the platforms that want one."""
+
+    @property
     def randomness(self) -> random.Random:
         """For jitter."""
 
@@ -52,14 +59,22 @@ class Means(Protocol):
 
 
 def requests_of(means: Means, claims: Sequence[Claim]) -> list[list[Claim]]:
-    """The claims of each request: one, or several first attempts where the endpoint takes batches."""
-    alone = [[item] for item in claims if item.attempts or item.target.manner.batch_max == 1]
+    """The claims of each request: one, or several first attempts where the endpoint takes batches.
+
+    A platform's are as many as it takes, retries among them: it is ``cdp`` that finds the one that spoils a batch.
+    """
+    alone: list[list[Claim]] = []
     batched: dict[str, list[Claim]] = {}
     for item in claims:
-        if not item.attempts and item.target.manner.batch_max > 1:
+        if item.target.manner.format in HUBS or (item.target.manner.batch_max > 1 and not item.attempts):
             batched.setdefault(item.target.endpoint_id, []).append(item)
+        else:
+            alone.append([item])
     for items in batched.values():
         manner, host = items[0].target.manner, means.hosts[items[0].event.tenant]
+        if manner.format in HUBS:
+            alone += [items[start : start + manner.batch_max] for start in range(0, len(items), manner.batch_max)]
+            continue
         groups = fitting([item.event for item in items], manner, host, means.now() // SECOND)
         alone += [[items[position] for position in group] for group in groups]
     return alone
@@ -82,6 +97,8 @@ async def attempt(means: Means, sender: Sender, items: Sequence[Claim], claimed:
     if started - claimed > means.lease_seconds - means.total_seconds:
         return []
     at = means.now()
+    if items[0].target.manner.format in HUBS and items[0].target.mode != "sandbox":
+        return await _told(means, sender, items, at, claimed)
     answer = await _send(means, sender, items, at)
     # The wall clock may have been set in between; what an attempt takes is told by one that only goes forward.
     finished = at + int((time.monotonic() - started) * SECOND)
@@ -89,6 +106,47 @@ async def attempt(means: Means, sender: Sender, items: Sequence[Claim], claimed:
     # Which event of a batch was refused is not said, so each is tried again alone, as retries are.
     refused = len(made) > 1 and made[0].decision.verdict == "dead" and not made[0].decision.disable
     return [replace(one, decision=Decision("retry", next_attempt_at=at)) for one in made] if refused else made
+
+
+async def _told(means: Means, sender: Sender, items: Sequence[Claim], at: int, claimed: float) -> list[Attempt]:
+    """The attempts of a platform's claims; those that were in no request are left to the end of their lease."""
+    started = time.monotonic()
+    # A token may be asked for before a request, and both once more.
+    requests = 4 if HUBS[items[0].target.manner.format].tokens else 1
+    until = claimed + means.lease_seconds - means.total_seconds * requests
+    told = await _answers(Courier(sender, means.cipher, means.tokens, means.now, until), items)
+    finished = at + int((time.monotonic() - started) * SECOND)
+    made = []
+    for item in items:
+        found = told.get(item.event.event_id)
+        if found is not None:
+            one = _attempted(means, item, found.answer, at, finished)
+            made.append(replace(one, decision=_decided(item, found, one.decision, finished)))
+    return made
+
+
+async def _answers(courier: Courier, items: Sequence[Claim]) -> dict[str, Told]:
+    try:
+        return await courier.tell(items)
+    except MurmurError:
+        error_class = "unreadable_secret"
+    except Exception as error:
+        LOG.error("an attempt failed inside: %s", unforeseen(error))
+        error_class = "internal"
+    # What was taken before is not sent again for it.
+    failed, known = Answer(None, error_class, 0), courier.answers
+    ids = [item.event.event_id for item in items]
+    return {key: Told(known[key], again=True) if key in known else Told(failed) for key in ids}
+
+
+def _decided(item: Claim, told: Told, decision: Decision, finished: int) -> Decision:
+    """What follows where the answer alone does not say it: keep, and stop; or try again at once."""
+    if item.purpose == "test":
+        return decision
+    if told.ended is not None:
+        return Decision("retry", next_attempt_at=finished, disable=True, because=told.ended)
+    again = told.again and decision.verdict != "delivered"
+    return Decision("retry", next_attempt_at=finished) if again else decision
 
 
 def _attempted(means: Means, item: Claim, answer: Answer, at: int, finished: int) -> Attempt:

@@ -59,9 +59,15 @@ class Sender:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool) -> Answer:
         """Send one request; every failure becomes an answer, none is raised."""
+        return (await self.exchange(url, headers, body, allow_private=allow_private))[0]
+
+    async def exchange(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, allow_private: bool
+    ) -> tuple[Answer, bytes]:
+        """``post``, and what was answered as it came, at most 64 KiB: it may hold secrets and is never kept."""
         target = _checked(url, allow_private)
         if target is None:
-            return Answer(None, "blocked_url", 0)
+            return Answer(None, "blocked_url", 0), b""
         session = self._anywhere if allow_private else self._public
         started = time.perf_counter()
         try:
@@ -69,9 +75,9 @@ class Sender:
                 latency = _since(started)
                 received = await _read(response)
                 after = response.headers.get("Retry-After")
-                return Answer(response.status, None, latency, after, _kept(received))
+                return Answer(response.status, None, latency, after, _kept(received)), received
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(None, error_class(error), _since(started))
+            return Answer(None, error_class(error), _since(started)), b""
 
     async def options(
         self, url: str, headers: Mapping[str, str], *, allow_private: bool

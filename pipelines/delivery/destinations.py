@@ -1,4 +1,4 @@
-"""Endpoints that a tenant declares in files: ``tenants/<id>/destinations/*.yaml`` with ``kind: webhook``.
+"""Endpoints that a tenant declares in files: webhooks and platforms of ``tenants/<id>/destinations/*.yaml``.
 
 The files own these endpoints: what changes there changes here, and a file that goes takes its endpoint with it.
 """
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from pipelines.config import Strict, Tenant, load_yaml
 from pipelines.delivery import endpoints
+from pipelines.delivery.cdp.declared import PLATFORMS, PlatformDestination
 from pipelines.delivery.endpoints import AWAITS_HANDSHAKE, DEFAULT_TYPES, MAX_IN_FLIGHT, Wish
 from pipelines.errors import UsageError
 from pipelines.storage.control import writing
@@ -47,14 +48,21 @@ class WebhookDestination(Strict):
     enabled: bool = True
 
 
-def declared(tenant: Tenant) -> dict[str, WebhookDestination]:
-    """Webhooks of the tenant's folder by file name; files of other kinds are left to others.
+Destination = WebhookDestination | PlatformDestination
+#: Why an endpoint stays disabled although its file enables it: the receiver has the say.
+_RECEIVERS_SAY = ("gone", AWAITS_HANDSHAKE, "credentials", "source_off")
+
+
+def declared(tenant: Tenant) -> dict[str, Destination]:
+    """Endpoints of the tenant's folder by file name; files of other kinds are left to others.
 
     Raises:
         UsageError: a file is wrong, with its name and the path inside it.
     """
     files = sorted((tenant.folder / "destinations").glob("*.yaml"))
-    return {file.name: load_yaml(file, WebhookDestination) for file in files if _kind(file) == "webhook"}
+    models: dict[str, type[Destination]] = {"webhook": WebhookDestination, **PLATFORMS}
+    kinds = {file: _kind(file) for file in files}
+    return {file.name: load_yaml(file, models[kind]) for file, kind in kinds.items() if kind in models}
 
 
 def sync_destinations(
@@ -75,8 +83,8 @@ def sync_destinations(
             endpoint_id = _endpoint_id(tenant, name)
             state = "active" if destination.enabled else "disabled"
             stored = endpoints.get(connection, endpoint_id)
-            # What the receiver itself ended with 410, or has not allowed yet, stays so.
-            if stored.state != state and stored.disabled_because not in ("gone", AWAITS_HANDSHAKE):
+            # What the receiver itself ended, or has not allowed yet, stays so.
+            if stored.state != state and stored.disabled_because not in _RECEIVERS_SAY:
                 endpoints.set_state(connection, endpoint_id, state, now, None if destination.enabled else "declared")
         for name, endpoint in present.items():
             if name not in wanted:
@@ -105,11 +113,15 @@ def _apply(
         connection.execute(update(table).where(own).values(headers=sealed, updated_at=now))
     if cipher.decrypt(stored["secret"], endpoint_id) != secret:
         endpoints.rotate(connection, cipher, endpoint_id, secret, now)
+        if stored["disabled_because"] == "credentials":
+            endpoints.set_state(connection, endpoint_id, "active", now)
 
 
 def _wish(
-    tenant: Tenant, name: str, destination: WebhookDestination, environment: Mapping[str, str], development: bool
+    tenant: Tenant, name: str, destination: Destination, environment: Mapping[str, str], development: bool
 ) -> Wish:
+    if isinstance(destination, PlatformDestination):
+        return destination.wish(tenant.id, name, development=development)
     named = {
         header: _variable(tenant, name, f"headers_env.{header}", variable, environment)
         for header, variable in destination.headers_env.items()
@@ -142,10 +154,11 @@ def _kind(file: Path) -> str | None:
     except yaml.YAMLError:
         # Read again as a webhook, which says what is wrong and where.
         return "webhook"
-    return content.get("kind") if isinstance(content, dict) else None
+    kind = content.get("kind") if isinstance(content, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
-def _secret(tenant: Tenant, name: str, destination: WebhookDestination, environment: Mapping[str, str]) -> str:
+def _secret(tenant: Tenant, name: str, destination: Destination, environment: Mapping[str, str]) -> str:
     return _variable(tenant, name, "secret_env", destination.secret_env, environment)
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from pipelines.delivery.cdp.hubs import HUBS
 from pipelines.delivery.formats import FORMATS, MOST_IN_BATCH
 from pipelines.delivery.guard import check_url
 from pipelines.delivery.instants import SECOND
 from pipelines.delivery.own_headers import check_headers
 from pipelines.delivery.signing import key_of
-from pipelines.delivery.subscriptions import check_fields, check_filters, check_types, matches
+from pipelines.delivery.subscriptions import check_fields, check_filters, check_types, matches, of_type
 from pipelines.errors import UsageError
 from pipelines.storage.control.cipher import Cipher
 from pipelines.storage.control.tables import deliveries, endpoints
@@ -26,6 +27,8 @@ ROTATION_SECONDS = 24 * 3600
 MAX_IN_FLIGHT = 16
 MOST_IN_FLIGHT = 256
 HIGHEST_RATE = 10_000
+#: Events in flight at once to a platform, and in one request, at most: half of what a worker has in flight.
+PLATFORM_BATCH = 500
 MODES = ("live", "sandbox")
 HANDSHAKES = ("off", "optional", "required")
 #: Why an endpoint is disabled that has not yet said that it wants events.
@@ -45,7 +48,7 @@ class Wish:
         event_types: types or patterns, see ``subscriptions``.
         filters: on fields of ``data``, likewise.
         description: for people.
-        format: cloudevents, or flock for Flock's shape A.
+        format: cloudevents, or flock for Flock's shape A; or the kind of a customer data platform.
         headers: added to each request; their values are secrets.
         batch_max: events in one request; 1 for no batches.
         max_in_flight: requests at once.
@@ -54,6 +57,7 @@ class Wish:
         mode: live, or sandbox, which records and never sends.
         allow_private: http and private addresses are allowed.
         declared_in: file of the tenant's folder that owns the endpoint.
+        settings: of a platform, see ``cdp``.
     """
 
     tenant: str
@@ -70,6 +74,7 @@ class Wish:
     mode: str = "live"
     allow_private: bool = False
     declared_in: str | None = None
+    settings: Mapping[str, Any] | None = None
 
     def columns(self) -> dict[str, Any]:
         """Values of the columns that a wish decides, but for what is stored encrypted.
@@ -98,6 +103,7 @@ class Wish:
             "mode": self.mode,
             "allow_private": self.allow_private,
             "declared_in": self.declared_in,
+            "settings": json.dumps(self.settings or {}, sort_keys=True),
         }
 
     def sealed_headers(self, cipher: Cipher, endpoint_id: str) -> str | None:
@@ -106,17 +112,22 @@ class Wish:
             return None
         return cipher.encrypt(json.dumps(dict(self.headers), sort_keys=True), endpoint_id)
 
+    @property
+    def is_platform(self) -> bool:
+        """Whether it is a customer data platform's, which has a credential and no signatures."""
+        return self.format in HUBS
+
     def _check_settings(self) -> None:
         for name, value, known in (
-            ("format", self.format, FORMATS),
+            ("format", self.format, (*FORMATS, *HUBS)),
             ("mode", self.mode, MODES),
             ("handshake", self.handshake, HANDSHAKES),
         ):
             if value not in known:
                 raise UsageError(f"{name}: is {value!r}; choose one of {', '.join(known)}")
         for name, number, most in (
-            ("batch_max", self.batch_max, MOST_IN_BATCH),
-            ("max_in_flight", self.max_in_flight, MOST_IN_FLIGHT),
+            ("batch_max", self.batch_max, PLATFORM_BATCH if self.is_platform else MOST_IN_BATCH),
+            ("max_in_flight", self.max_in_flight, PLATFORM_BATCH if self.is_platform else MOST_IN_FLIGHT),
             ("rate", 1 if self.rate is None else self.rate, HIGHEST_RATE),
         ):
             if not 1 <= number <= most:
@@ -149,11 +160,17 @@ class Endpoint:
     disabled_because: str | None
     paused_until: int | None
     declared_in: str | None
+    settings: dict[str, Any]
     created_at: int
 
     def wants(self, event_type: str, data: Mapping[str, Any]) -> bool:
-        """Whether an event is for this endpoint."""
-        return matches(self.event_types, self.filters, event_type, data)
+        """Whether an event is for this endpoint.
+
+        A platform's file narrows cohorts and signals apart, so that of its filters only those are asked that are on a
+        field of the event's type.
+        """
+        filters = of_type(self.filters, event_type) if self.format in HUBS else self.filters
+        return matches(self.event_types, filters, event_type, data)
 
 
 def add(connection: Connection, cipher: Cipher, endpoint_id: str, wish: Wish, secret: str, now: int) -> Endpoint:
@@ -162,7 +179,8 @@ def add(connection: Connection, cipher: Cipher, endpoint_id: str, wish: Wish, se
     Raises:
         UsageError: the wish or the secret is not acceptable.
     """
-    key_of(secret)
+    if not wish.is_platform:
+        key_of(secret)
     values = {
         **wish.columns(),
         "endpoint_id": endpoint_id,
@@ -207,8 +225,8 @@ def rotate(
     overlap_seconds: int = ROTATION_SECONDS,
 ) -> None:
     """Replace the secret; the old one signs beside the new one for a while, or not at all after 0 seconds."""
-    key_of(secret)
-    get(connection, endpoint_id)
+    if get(connection, endpoint_id).format not in HUBS:
+        key_of(secret)
     where = endpoints.c.endpoint_id == endpoint_id
     current = connection.execute(select(endpoints.c.secret).where(where)).scalar_one()
     values = {
@@ -234,10 +252,19 @@ def set_state(connection: Connection, endpoint_id: str, state: str, now: int, be
         raise UsageError(f"endpoint {endpoint_id} was deleted; add it again to send to it")
     values = {"state": state, "disabled_because": because, "paused_until": None, "updated_at": now}
     connection.execute(update(endpoints).where(endpoints.c.endpoint_id == endpoint_id).values(values))
+    if state == "active" and stored.format in HUBS:
+        _begin_anew(connection, endpoint_id)
     if state == "deleted":
         waiting = deliveries.c.state.in_(("pending", "delivering"))
         own = deliveries.c.endpoint_id == endpoint_id
         connection.execute(update(deliveries).where(own, waiting).values(state="cancelled", finished_at=now))
+
+
+def _begin_anew(connection: Connection, endpoint_id: str) -> None:
+    """Forget the attempts at what waits: nobody could take it meanwhile, so its deadline begins with the next one."""
+    own = (deliveries.c.endpoint_id == endpoint_id, deliveries.c.state == "pending")
+    values = {"attempts": 0, "retrying": False, "first_attempt_at": None}
+    connection.execute(update(deliveries).where(*own).values(values))
 
 
 def _endpoint(row: RowMapping) -> Endpoint:
@@ -262,5 +289,6 @@ def _endpoint(row: RowMapping) -> Endpoint:
         disabled_because=row["disabled_because"],
         paused_until=row["paused_until"],
         declared_in=row["declared_in"],
+        settings=json.loads(row["settings"]),
         created_at=row["created_at"],
     )

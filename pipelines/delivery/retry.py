@@ -21,7 +21,9 @@ GONE = 410
 
 Verdict = Literal["delivered", "retry", "dead"]
 #: Failures before any answer that another attempt does not change.
-PERMANENT_ERRORS = frozenset({"blocked_address", "blocked_url", "too_large", "invalid_event", "unreadable_secret"})
+PERMANENT_ERRORS = frozenset(
+    {"blocked_address", "blocked_url", "too_large", "invalid_event", "no_identity", "unreadable_secret"}
+)
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,15 @@ class Decision:
         verdict: delivered, tried again, or a dead letter.
         next_attempt_at: microseconds, for a retry.
         pause_until: microseconds until which nothing is sent to the endpoint.
-        disable: the endpoint is gone for good.
+        disable: nothing is sent to the endpoint any more, until somebody enables it.
+        because: why it is disabled.
     """
 
     verdict: Verdict
     next_attempt_at: int | None = None
     pause_until: int | None = None
     disable: bool = False
+    because: str = "gone"
 
 
 def judge(status: int | None, error_class: str | None) -> Verdict:

@@ -200,7 +200,7 @@ def _touch(connection: Connection, row: RowMapping, made: Sequence[Attempt]) -> 
         values["paused_until"] = pause
     gone = next((attempt for attempt in made if attempt.decision.disable), None)
     if gone is not None and row["state"] == "active":
-        values |= {"state": "disabled", "disabled_because": "gone", "updated_at": gone.finished_at}
+        values |= {"state": "disabled", "disabled_because": gone.decision.because, "updated_at": gone.finished_at}
         _tell_disabled(connection, row, gone)
     if values:
         connection.execute(
@@ -212,7 +212,7 @@ def _touch(connection: Connection, row: RowMapping, made: Sequence[Attempt]) -> 
 
 
 def _tell_disabled(connection: Connection, row: RowMapping, gone: Attempt) -> None:
-    facts = {"reason": "gone", "last_status": gone.status, "last_error": gone.error_class}
+    facts = {"reason": gone.decision.because, "last_status": gone.status, "last_error": gone.error_class}
     _tell(connection, row, "endpoint.disabled", gone.finished_at, facts)
 
 

@@ -113,6 +113,12 @@ def matches(patterns: Sequence[str], filters: Mapping[str, Any], event_type: str
     return all(_holds(wanted, data.get(field)) for field, wanted in filters.items())
 
 
+def of_type(filters: Mapping[str, Any], event_type: str) -> dict[str, Any]:
+    """Those filters that are on a field of the type."""
+    fields = {field.name for field in EVENT_TYPES[event_type].fields} if event_type in EVENT_TYPES else set()
+    return {name: wanted for name, wanted in filters.items() if name in fields}
+
+
 def _type_matches(pattern: str, event_type: str) -> bool:
     if pattern == "*":
         return event_type not in EVENT_TYPES or not EVENT_TYPES[event_type].operator

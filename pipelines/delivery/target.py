@@ -13,7 +13,7 @@ from pipelines.storage.control.cipher import Cipher
 #: Columns of ``endpoints`` that a target is made from.
 COLUMNS = (
     *("url", "mode", "allow_private", "secret", "previous_secret", "previous_until"),
-    *("headers", "format", "batch_max"),
+    *("headers", "format", "batch_max", "settings"),
 )
 
 
@@ -30,6 +30,7 @@ class Target:
     previous_until: int | None
     headers: str | None
     manner: Manner
+    settings: str = "{}"
 
     @classmethod
     def of(cls, row: RowMapping) -> Target:
@@ -44,6 +45,7 @@ class Target:
             row["previous_until"],
             row["headers"],
             Manner(row["format"], row["batch_max"]),
+            row["settings"],
         )
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from pipelines.delivery.attempting import attempt, requests_of
+from pipelines.delivery.cdp.tokens import Tokens
 from pipelines.delivery.claims import ALONE, Claim, Taken, Want, something_due, take
 from pipelines.delivery.client import TOTAL_SECONDS, Sender, open_sender
 from pipelines.delivery.instants import SECOND, Clock, micros
@@ -64,6 +65,7 @@ class Worker:
         total_seconds: deadline of one request.
         lease_seconds: how long a claim holds.
         observe: told of every settled attempt, for metrics.
+        tokens: of the platforms that want one, for as long as the process lives.
     """
 
     engine: Engine
@@ -74,6 +76,7 @@ class Worker:
     total_seconds: float = TOTAL_SECONDS
     lease_seconds: int = LEASE_SECONDS
     observe: Callable[[Attempt, Outcome], None] | None = None
+    tokens: Tokens = field(default_factory=Tokens)
 
     def now(self) -> int:
         """Microseconds since the epoch."""

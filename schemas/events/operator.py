@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from schemas.events.model import EventType, Field
 
-DISABLED_REASONS = ("gone", "failing", "by hand", "declared", "suspended")
+DISABLED_REASONS = ("gone", "failing", "by hand", "declared", "suspended", "credentials", "source_off")
 EXHAUSTED_REASONS = ("refused", "deadline", "unsendable")
 
 _ENDPOINT = (
@@ -32,7 +32,8 @@ OPERATOR_EVENTS: tuple[EventType, ...] = (
                 "string",
                 required=True,
                 enum=DISABLED_REASONS,
-                description="gone: it answered 410; failing: it failed for too long; the others: somebody asked.",
+                description="gone: it answered 410; failing: it failed for too long; credentials: a platform does not "
+                "take them; source_off: it has no such source, or it is off; the others: somebody asked.",
             ),
             *_LAST,
             Field("waiting", "integer", description="Deliveries that are kept until it is enabled."),
@@ -41,6 +42,7 @@ OPERATOR_EVENTS: tuple[EventType, ...] = (
         _SUBJECT,
         {**_SHOWN, "reason": "gone", "last_status": 410, "last_error": "status_410", "waiting": 12},
         operator=True,
+        version="1.1",
     ),
     EventType(
         "endpoint.recovered",

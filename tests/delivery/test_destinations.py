@@ -71,7 +71,7 @@ def test_another_secret_in_the_environment_rotates(control: Control, tenant: Ten
 
 
 def test_files_of_other_kinds_are_left_to_others(control: Control, tenant: Tenant) -> None:
-    declare(tenant, "kind: segment\nwrite_key_env: X\n")
+    declare(tenant, "kind: slack\nwrite_key_env: X\n")
     assert sync_destinations(control.engine, tenant, control.cipher, {}, NOW, development=False) == 0
 
 

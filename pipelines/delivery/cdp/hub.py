@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipelines.delivery.cdp.track import Track
 
-#: accepted; split: something in it is refused; retry: later; pause: nothing is taken until somebody acts.
-Verdict = Literal["accepted", "split", "retry", "pause"]
+#: accepted; split: something in it is refused; refused: all of it, for what it is sent to; retry: later; pause: nothing
+#: is taken until somebody acts.
+Verdict = Literal["accepted", "split", "refused", "retry", "pause"]
 _LATER = frozenset({408, 425, 429})
-_FORBIDDEN = frozenset({401, 403})
+#: Statuses after which nothing more is sent, and why; what waits is kept.
+_ENDS = {401: "credentials", 403: "credentials", 410: "gone"}
+#: Statuses that speak of what was sent, so that a part of it may be taken.
+_OF_THE_BODY = frozenset({400, 413, 422})
 LIBRARY = {"name": "flockr-pipelines", "version": "0.1.0"}
 
 
@@ -44,7 +48,9 @@ class Hub:
         request_overhead: bytes that ``body`` adds beside items and commas.
         path: of the URL.
         headers: by the destination's secret.
-        paused_by: statuses beside 401 and 403 after which nothing more is sent.
+        paused_by: statuses beside 401, 403 and 410 after which nothing more is sent, and why.
+        tokens: the secret is not sent but a token is asked for with it, see ``tokens``.
+        statuses: what a successful answer to so many events says of each; None where it says nothing.
     """
 
     name: str
@@ -54,7 +60,9 @@ class Hub:
     request_overhead: int
     path: str
     headers: Callable[[str], dict[str, str]]
-    paused_by: frozenset[int] = frozenset()
+    paused_by: Mapping[int, str] = field(default_factory=dict)
+    tokens: bool = False
+    statuses: Callable[[bytes, int], Sequence[int] | None] = lambda answer, number: None
 
     def judge(self, status: int | None) -> Verdict:
         """What an answer means for everything that was in the request; None is no answer."""
@@ -62,7 +70,13 @@ class Hub:
             return "retry"
         if 200 <= status < 300:
             return "accepted"
-        return "pause" if status in _FORBIDDEN or status in self.paused_by else "split"
+        if self.reason(status) is not None:
+            return "pause"
+        return "split" if status in _OF_THE_BODY else "refused"
+
+    def reason(self, status: int | None) -> str | None:
+        """Why nothing more is sent after an answer: credentials, source_off or gone; None where more is."""
+        return None if status is None else {**_ENDS, **self.paused_by}.get(status)
 
 
 def encoded(item: Mapping[str, Any]) -> bytes:

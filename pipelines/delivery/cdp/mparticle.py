@@ -1,10 +1,12 @@
 """mParticle's Events API: one batch per event, many batches in a request.
 
-Attributes are scalars, so lists are JSON text. A request is answered 202 even where some of its batches are refused.
+Attributes are scalars, so lists are JSON text. A request is answered 202 even where some of its batches are refused;
+what an answer says of them is heeded, and an answer that says nothing of them is taken as a yes to all.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,8 +63,37 @@ def headers(secret: str) -> dict[str, str]:
     return basic(key, own)
 
 
+def statuses(answer: bytes, number: int) -> list[int] | None:
+    """HTTP status of each batch of a request; None where the answer has no list of just that many.
+
+    The list may be the answer or a field of it. The names of its fields are not documented, so any spelling of
+    ``status`` and ``status code`` is read.
+    """
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return None
+    lists = [said] if isinstance(said, list) else list(said.values()) if isinstance(said, dict) else []
+    for found in lists:
+        read = [_status(item) for item in found] if isinstance(found, list) else []
+        known = [status for status in read if status is not None]
+        if number and len(known) == len(read) == number:
+            return known
+    return None
+
+
+def _status(item: Any) -> int | None:
+    if not isinstance(item, dict):
+        return None
+    plain = {str(key).lower().replace("_", ""): value for key, value in item.items()}
+    found = plain.get("statuscode", plain.get("status"))
+    return found if isinstance(found, int) and 100 <= found < 600 else None
+
+
 def _scalar(value: Any) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else encoded(value).decode()
 
 
-MPARTICLE = Hub("mparticle", Limits(100, 128_000, 256_000), items, body, 2, "/v2/bulkevents", headers)
+MPARTICLE = Hub(
+    "mparticle", Limits(100, 128_000, 256_000), items, body, 2, "/v2/bulkevents", headers, statuses=statuses
+)

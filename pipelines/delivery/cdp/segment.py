@@ -67,5 +67,5 @@ RUDDERSTACK = Hub(
     _OVERHEAD,
     "/v1/batch",
     basic,
-    frozenset({404}),
+    {404: "source_off"},
 )

@@ -11,8 +11,22 @@ from dataclasses import dataclass, field
 from pipelines.delivery.cdp.batches import Prepared
 from pipelines.delivery.cdp.hub import Hub
 
-#: Body -> HTTP status, None where there was no answer.
-Post = Callable[[bytes], Awaitable[int | None]]
+
+@dataclass(frozen=True)
+class Said:
+    """An answer to a request.
+
+    Attributes:
+        status: HTTP status; None where there was no answer.
+        body: as it came.
+    """
+
+    status: int | None
+    body: bytes = b""
+
+
+#: The events of a request and its body -> what was answered; None where it was not sent, nor anything after it.
+Post = Callable[[Sequence[Prepared], bytes], Awaitable[Said | None]]
 
 
 @dataclass
@@ -23,12 +37,14 @@ class Sent:
         accepted: taken.
         refused: never taken, with the status of the request in which it was alone.
         later: to be tried again, with the last status.
+        left: not sent any more, at least not once more; to be tried again.
         paused: status after which nothing was sent any more; None where all was.
     """
 
     accepted: list[str] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
     later: dict[str, int | None] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
     paused: int | None = None
 
 
@@ -45,20 +61,32 @@ async def send(hub: Hub, batch: Sequence[Prepared], post: Post, sent_at: Callabl
     waiting = [list(batch)]
     while waiting:
         events = waiting.pop()
-        ids = [event.message_id for event in events]
-        if sent.paused is not None:
-            sent.later |= dict.fromkeys(ids, sent.paused)
-            continue
-        status = await post(hub.body([part for event in events for part in event.parts], sent_at()))
-        verdict = hub.judge(status)
-        if verdict == "accepted":
-            sent.accepted += ids
-        elif verdict == "split" and status is not None:
+        said = await post(events, hub.body([part for event in events for part in event.parts], sent_at()))
+        if said is None:
+            waiting.append(events)
+            break
+        if hub.judge(said.status) == "split" and len(events) > 1:
             middle = len(events) // 2
             # The first half is sent first, so that events keep their order.
-            waiting += [events[middle:], events[:middle]] if middle else []
-            sent.refused |= {} if middle else {ids[0]: status}
+            waiting += [events[middle:], events[:middle]]
         else:
-            sent.later |= dict.fromkeys(ids, status)
-            sent.paused = status if verdict == "pause" else None
+            _remember(sent, hub, events, said)
+        if sent.paused is not None:
+            break
+    sent.left += [event.message_id for events in reversed(waiting) for event in events]
     return sent
+
+
+def _remember(sent: Sent, hub: Hub, events: Sequence[Prepared], said: Said) -> None:
+    """What an answer means for each event of its request: behind a success there may be refusals."""
+    parts = hub.statuses(said.body, len(events)) if hub.judge(said.status) == "accepted" else None
+    statuses = [said.status] * len(events) if parts is None else parts
+    for event, status in zip(events, statuses, strict=True):
+        verdict = hub.judge(status)
+        if verdict == "accepted":
+            sent.accepted.append(event.message_id)
+        elif verdict in ("split", "refused") and status is not None:
+            sent.refused[event.message_id] = status
+        else:
+            sent.later[event.message_id] = status
+            sent.paused = status if verdict == "pause" else sent.paused

@@ -41,10 +41,17 @@ def body(parts: Sequence[bytes], sent_at: str) -> bytes:
 
 
 def headers(secret: str) -> dict[str, str]:
-    """By the token of the hour; how one is got is ``tokens``'s."""
+    """By a token; how one is got is ``tokens``'s."""
     return {"Authorization": f"Bearer {secret}"}
 
 
 TEALIUM = Hub(
-    "tealium", Limits(10, 128_000, 1_000_000), items, body, len(_OPEN + _CLOSE), "/v3/collect/bulk-event", headers
+    "tealium",
+    Limits(10, 128_000, 1_000_000),
+    items,
+    body,
+    len(_OPEN + _CLOSE),
+    "/v3/collect/bulk-event",
+    headers,
+    tokens=True,
 )

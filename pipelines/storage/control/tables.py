@@ -55,6 +55,7 @@ endpoints = Table(
     Column("headers", Text),  # encrypted JSON object: headers of the owner's own
     Column("header_names", Text, nullable=False, server_default="[]"),  # JSON list of their names
     Column("batch_max", Integer, nullable=False, server_default="1"),  # events in a request; 1: no batches
+    Column("settings", Text, nullable=False, server_default="{}"),  # JSON object: what a platform is told of itself
     Column("handshake", String(16), nullable=False, server_default="off"),  # off, optional, required
     Column("handshake_at", BigInteger),  # when permission was asked for last
     Column("handshake_result", String(64)),  # allowed, or why not

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.delivery.cdp.batches import Prepared, batches, prepared
 from pipelines.delivery.cdp.hub import Limits
 from pipelines.delivery.cdp.hubs import HUBS
-from pipelines.delivery.cdp.send import send
+from pipelines.delivery.cdp.send import Said, send
 from pipelines.delivery.cdp.track import tracked
 from tests.delivery.cdp.events import NAMES, event
 
@@ -28,11 +28,12 @@ def run(hub, batch, answer):
     """What came of a batch, and the ids of each request; ``answer`` is given them and returns a status."""
     asked, clock = [], iter(range(1000))
 
-    async def post(body):
+    async def post(given_events, body):
         content = json.loads(body)
         asked.append([item["messageId"] for item in content["batch"]])
         stamps.append(content["sentAt"])
-        return answer(asked[-1])
+        assert asked[-1] == [each.message_id for each in given_events]
+        return Said(answer(asked[-1]))
 
     stamps = []
     sent = asyncio.run(send(hub, batch, post, lambda: f"t{next(clock)}"))
@@ -67,12 +68,13 @@ def test_what_may_pass_is_kept_for_later(status):
 
 
 def test_credentials_that_end_in_the_middle_stop_everything_and_lose_nothing():
-    answers = iter([400, 200, 401])
+    answers = iter([400, 200, 400, 401])
     sent, asked = run(SEGMENT, events(8), lambda ids: next(answers))
     assert sent.accepted == ["e0", "e1", "e2", "e3"]
-    assert sent.later == dict.fromkeys(["e4", "e5", "e6", "e7"], 401)
+    assert sent.later == dict.fromkeys(["e4", "e5"], 401)
+    assert sent.left == ["e6", "e7"]
     assert sent.paused == 401
-    assert len(asked) == 3
+    assert len(asked) == 4
 
 
 def test_a_source_that_is_off_pauses_rudderstack_alone():
