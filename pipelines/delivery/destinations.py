@@ -88,8 +88,21 @@ def sync_destinations(
                 endpoints.set_state(connection, endpoint_id, state, now, None if destination.enabled else "declared")
         for name, endpoint in present.items():
             if name not in wanted:
+                _check_gone(tenant, name)
                 endpoints.set_state(connection, endpoint.endpoint_id, "deleted", now)
     return len(wanted)
+
+
+def _check_gone(tenant: Tenant, name: str) -> None:
+    """Refuse to take an endpoint away, with what waits for it, for a kind that was mistyped.
+
+    Raises:
+        UsageError: its file is there, with a kind that is none of an endpoint.
+    """
+    file = tenant.folder / "destinations" / name
+    if file.exists():
+        known = ", ".join(["webhook", *PLATFORMS])
+        raise UsageError(f"{file}: kind: it declared an endpoint; choose one of {known}, or remove the file first")
 
 
 def _apply(

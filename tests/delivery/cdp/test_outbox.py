@@ -229,6 +229,17 @@ def test_what_cannot_be_sent_is_a_dead_letter_with_its_reason(
     assert reasons == {nobody: "no_identity", large: "too_large", good: None}
 
 
+def test_a_mistyped_kind_takes_nothing_away(control: Control, tenant: Tenant, clock: FakeClock) -> None:
+    declare(control, tenant, "segment", None, clock)
+    fill(control, clock, 2)
+    file = write(tenant, "segment", None)
+    file.write_text(file.read_text().replace("kind: segment", "kind: segmnt"))
+    given = {"PLATFORM_KEY": KEYS["segment"]}
+    with pytest.raises(UsageError, match=r"segment\.yaml: kind: .*rudderstack"):
+        sync_destinations(control.engine, tenant, control.cipher, given, micros(clock()), development=False)
+    assert states(control) == {"pending": 2}
+
+
 def test_a_sandbox_sends_nothing(control: Control, tenant: Tenant, clock: FakeClock) -> None:
     with platform("segment") as hub:
         declare(control, tenant, "segment", hub.url, clock, mode="sandbox")
