@@ -176,7 +176,10 @@ def _touch_endpoints(connection: Connection, done: Sequence[Attempt]) -> dict[st
 @lru_cache(maxsize=2)
 def _health_query(dialect: str) -> Select[Any]:
     own = rowset(dialect, "ids", {"endpoint_id": "text"})
-    columns = (endpoint_table.c[name] for name in ("endpoint_id", "tenant", "mode", "state", "paused_until", *_HEALTH))
+    columns = (
+        endpoint_table.c[name]
+        for name in ("endpoint_id", "tenant", "mode", "state", "paused_until", "secret", *_HEALTH)
+    )
     return select(*columns).join(own, own.c.endpoint_id == endpoint_table.c.endpoint_id)
 
 
@@ -199,7 +202,7 @@ def _touch(connection: Connection, row: RowMapping, made: Sequence[Attempt]) -> 
     if pause > (row["paused_until"] or 0):
         values["paused_until"] = pause
     gone = next((attempt for attempt in made if attempt.decision.disable), None)
-    if gone is not None and row["state"] == "active":
+    if gone is not None and row["state"] == "active" and not _outdated(row, gone):
         values |= {"state": "disabled", "disabled_because": gone.decision.because, "updated_at": gone.finished_at}
         _tell_disabled(connection, row, gone)
     if values:
@@ -209,6 +212,11 @@ def _touch(connection: Connection, row: RowMapping, made: Sequence[Attempt]) -> 
     if recovered is not None:
         facts = {"failing_since": recovered.failing_since, "failures": recovered.failures}
         _tell(connection, row, "endpoint.recovered", made[-1].finished_at, facts)
+
+
+def _outdated(row: RowMapping, gone: Attempt) -> bool:
+    """Whether it was a credential that was refused which the endpoint has no longer."""
+    return gone.decision.because == "credentials" and gone.claim.target.secret != row["secret"]
 
 
 def _tell_disabled(connection: Connection, row: RowMapping, gone: Attempt) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pipelines.delivery.cdp.batches import Prepared, batches, prepared
 from pipelines.delivery.cdp.hub import Hub
 from pipelines.delivery.cdp.hubs import HUBS
-from pipelines.delivery.cdp.send import Said, Sent, send
+from pipelines.delivery.cdp.send import Post, Said, Sent, send
 from pipelines.delivery.cdp.tokens import Asker, Token, Tokens, posted, token_url
 from pipelines.delivery.cdp.track import Track, tracked
 from pipelines.delivery.claims import Claim
@@ -102,7 +102,7 @@ class Courier:
             told[key] = Told(replace(self.answers[key], status=status), ended=hub.reason(status))
         return told | {key: Told(self.answers[key], again=True) for key in sent.left if key in self.answers}
 
-    def _post(self, hub: Hub, target: Target, settings: Mapping[str, Any], secret: str) -> Any:
+    def _post(self, hub: Hub, target: Target, settings: Mapping[str, Any], secret: str) -> Post:
         async def post(events: Sequence[Prepared], body: bytes) -> Said | None:
             if time.monotonic() > self.until:
                 return None

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 from sqlalchemy import select
@@ -19,13 +20,14 @@ from pipelines.delivery.cdp.tokens import KEPT_SECONDS, Tokens
 from pipelines.delivery.deliver import Control
 from pipelines.delivery.destinations import sync_destinations
 from pipelines.delivery.instants import micros
+from pipelines.delivery.outbox import fill_outbox
 from pipelines.delivery.worker import drain
 from pipelines.errors import UsageError
 from pipelines.storage.control import reading, writing
 from pipelines.storage.control.tables import attempts, deliveries, events
 from pipelines.storage.control.tables import endpoints as table
 from tests.delivery.cdp.platforms import KEYS, platform, reply
-from tests.delivery.receivers import FakeClock, Reply, add_endpoint, fill, make_worker, receiver, rows_of
+from tests.delivery.receivers import FakeClock, Reply, add_endpoint, fill, make_worker, receiver, rows_of, told
 
 KINDS = ("segment", "rudderstack", "mparticle", "tealium")
 OWN: dict[str, dict[str, str]] = {
@@ -227,6 +229,47 @@ def test_what_cannot_be_sent_is_a_dead_letter_with_its_reason(
     assert hub.taken == Counter([good])
     reasons = {row["event_id"]: row["error_class"] for row in ledger(control)}
     assert reasons == {nobody: "no_identity", large: "too_large", good: None}
+
+
+def test_a_credential_that_was_just_replaced_ends_nothing(control: Control, tenant: Tenant, clock: FakeClock) -> None:
+    with platform("segment") as hub:
+
+        def before(number: int) -> Reply | None:
+            if number == 1:
+                declare(control, tenant, "segment", hub.url, clock)
+            return None
+
+        hub.before = before
+        declare(control, tenant, "segment", hub.url, clock, key="old")
+        rows = fill(control, clock, 3)
+        drain(make_worker(control, clock))
+        clock.forward(1)
+        assert drain(make_worker(control, clock)).keys() <= {"delivered"}
+    assert hub.taken == Counter(ids_of(rows))
+
+
+def test_crossings_are_told_of_the_product_where_they_are_asked_for(
+    control: Control, tenant: Tenant, clock: FakeClock
+) -> None:
+    said = json.dumps(
+        {"signal_id": "stock_runway_days", "crossing_id": "c1", "from_state": "healthy", "to_state": "low"}
+    )
+    rows = told(1).with_columns(
+        pl.lit("signal.threshold_crossed").alias("kind"),
+        pl.lit("product").alias("subject_type"),
+        pl.lit("sku-1").alias("subject"),
+        pl.lit(said).alias("payload"),
+    )
+    with platform("segment") as asked, platform("mparticle") as other:
+        declare(control, tenant, "segment", asked.url, clock, products=True, cohorts=["none"])
+        write(tenant, "mparticle", other.url)
+        given = {"PLATFORM_KEY": KEYS["segment"]}
+        sync_destinations(control.engine, tenant, control.cipher, given, micros(clock()), development=False)
+        fill_outbox(control.engine, "acme", rows, micros(clock()))
+        assert drain(make_worker(control, clock)) == {"delivered": 1}
+    assert not other.box.received
+    (item,) = asked.items
+    assert (item["anonymousId"], item["event"]) == ("flockr:product:sku-1", "Flockr Signal Threshold Crossed")
 
 
 def test_a_mistyped_kind_takes_nothing_away(control: Control, tenant: Tenant, clock: FakeClock) -> None:
