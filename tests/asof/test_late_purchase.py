@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.asof.agreement import agreements
-from pipelines.cli.listen import make_server
+from pipelines.cli.listen import verifying
+from pipelines.cli.local_server import make_server
 from pipelines.cli.main import cli
 from pipelines.config import Tenant, Workspace
 from pipelines.errors import UsageError
@@ -50,7 +51,7 @@ LATE = event("e3", "Order Completed", "10:15", "v1", order_id="o1")
 def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The receiver of ``murmur listen``, which takes only what is signed."""
     taken: list[dict[str, Any]] = []
-    server = make_server(0, SECRET, taken.append)
+    server = make_server(0, verifying(SECRET, taken.append))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
